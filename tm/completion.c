@@ -1,0 +1,452 @@
+/*
+ * tm/completion.c - the blocking shell around the coordinator: commit and rollback as applications
+ * call them.
+ *
+ * The coordinator says what to do; this file does it, one call after the other, with no lock held,
+ * and tells the answer. It decides nothing but what the caller is told.
+ *
+ * If we crash after ...          on disk              recovery ...               failpoint
+ *   an xa_end                    nothing              nothing to do              commit:ended
+ *   an xa_prepare                a prepared branch    rolls it back              commit:prepared
+ *   the last yes vote            prepared branches    rolls them back            log:voted
+ *   the decision is durable      the decision         commits every branch       log:decided
+ *   some xa_commit               the decision         commits the rest           commit:committed
+ *   heuristics are recorded      what happened        forgets them               log:recorded
+ *   the record is released       maybe the decision   proves, releases again     commit:released
+ *
+ * Spec: [XA] 2.3, 3.4, 7.3.
+ */
+#include "completion.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "holdfast/internal/fault.h"
+
+enum { SMALL_COUNT = 8 }; /* branches of a record that fit on the stack */
+
+/* -- records ---------------------------------------------------------------------------------- */
+
+static uint8_t heuristic_state(const struct hf__branch *b)
+{
+    static const uint8_t states[] = {
+        [HF__FATE_OPEN] = HF_BRANCH_HEUR_HAZARD,
+        [HF__FATE_COMMITTED] = HF_BRANCH_HEUR_COMMIT,
+        [HF__FATE_ROLLEDBACK] = HF_BRANCH_HEUR_ROLLBACK,
+        [HF__FATE_MIXED] = HF_BRANCH_HEUR_MIXED,
+        [HF__FATE_HAZARD] = HF_BRANCH_HEUR_HAZARD,
+    };
+
+    return states[b->fate];
+}
+
+bool hf__branch_store(const struct hf__coord *c, const struct hf__branch *b,
+                      struct hf__rec_branch *ret)
+{
+    bool commits = c->phase == HF__P_FORCING || c->decision == HF__COMMIT;
+
+    ret->code = b->code;
+    switch ((enum hf__branch_state)b->state) {
+    case HF__B_READONLY:
+    case HF__B_ROLLEDBACK: /* presumed abort, and NOTA may have lied: a scan has to look again */
+        return false;
+    case HF__B_COMMITTED:
+        ret->state = HF_BRANCH_DONE;
+        return true;
+    case HF__B_UNCONFIRMED:
+        ret->state = HF_BRANCH_UNCONFIRMED;
+        return true;
+    case HF__B_HEURISTIC:
+    case HF__B_RECORDED:
+    case HF__B_FORGOTTEN:
+    case HF__B_UNFORGOTTEN:
+    case HF__B_FORGETTING:
+        ret->state = heuristic_state(b);
+        return true;
+    default:
+        break;
+    }
+    if (b->heuristic) { /* lost sight of in one phase: it may have committed */
+        ret->state = heuristic_state(b);
+        return true;
+    }
+    ret->state = HF_BRANCH_OWED;
+    return commits; /* presumed abort: a branch to be rolled back is not in any record */
+}
+
+void hf__branch_load(enum hf__decision decision, const struct hf__rec_branch *from,
+                     struct hf__branch *ret)
+{
+    bool commits = decision == HF__COMMIT;
+    static const uint8_t fates[] = {
+        [HF_BRANCH_HEUR_COMMIT] = HF__FATE_COMMITTED,
+        [HF_BRANCH_HEUR_ROLLBACK] = HF__FATE_ROLLEDBACK,
+        [HF_BRANCH_HEUR_MIXED] = HF__FATE_MIXED,
+        [HF_BRANCH_HEUR_HAZARD] = HF__FATE_HAZARD,
+    };
+
+    *ret = (struct hf__branch){.code = from->code};
+    switch (from->state) {
+    case HF_BRANCH_OWED:
+        ret->state = HF__B_OWED;
+        break;
+    case HF_BRANCH_UNCONFIRMED:
+        ret->state = HF__B_UNCONFIRMED;
+        ret->unconfirmed = true;
+        break;
+    case HF_BRANCH_DONE:
+        ret->state = HF__B_COMMITTED;
+        ret->fate = commits ? HF__FATE_COMMITTED : HF__FATE_ROLLEDBACK;
+        break;
+    default:
+        ret->state = HF__B_UNFORGOTTEN;
+        ret->fate = fates[from->state];
+        ret->heuristic = !(commits && ret->fate == HF__FATE_COMMITTED);
+        break;
+    }
+}
+
+/* -- what went wrong -------------------------------------------------------------------------- */
+
+static void note(hf_result *result, const char *rm, const char *call, int xa_code, int native,
+                 const char *text)
+{
+    if (result->call[0] != '\0')
+        return; /* the first thing that went wrong is the one that explains the rest */
+    result->xa_code = xa_code;
+    result->native_code = native;
+    (void)snprintf(result->rm, sizeof(result->rm), "%s", rm);
+    (void)snprintf(result->call, sizeof(result->call), "%s", call);
+    (void)snprintf(result->text, sizeof(result->text), "%s", text);
+}
+
+static void note_call(hf_result *result, const hf_instance *instance, const char *call, int xa_code)
+{
+    char text[256];
+    int native = 0;
+
+    if (result->call[0] != '\0')
+        return;
+    (void)snprintf(text, sizeof(text), "%s: %s answered %s", instance->rm->name, call,
+                   hf__xa_name(xa_code));
+    hf__instance_error(instance, &native, text, sizeof(text));
+    note(result, instance->rm->name, call, xa_code, native, text);
+}
+
+/* -- doing what the coordinator asks for ------------------------------------------------------ */
+
+struct shell {
+    hf_tx *tx;
+    struct hf__coord *c;
+    hf_result *result;
+};
+
+static const char *const call_names[] = {
+    [HF__ACT_END] = "xa_end",           [HF__ACT_PREPARE] = "xa_prepare",
+    [HF__ACT_COMMIT] = "xa_commit",     [HF__ACT_COMMIT_ONE] = "xa_commit",
+    [HF__ACT_ROLLBACK] = "xa_rollback", [HF__ACT_FORGET] = "xa_forget",
+};
+
+static int call_rm(const struct hf__coord *c, enum hf__act_kind kind, const struct xa_switch_t *xa,
+                   XID *xid, int rmid)
+{
+    switch (kind) {
+    case HF__ACT_END:
+        return xa->xa_end_entry(xid, rmid, c->spoilt ? TMFAIL : TMSUCCESS);
+    case HF__ACT_PREPARE:
+        return xa->xa_prepare_entry(xid, rmid, TMNOFLAGS);
+    case HF__ACT_COMMIT:
+        return xa->xa_commit_entry(xid, rmid, TMNOFLAGS);
+    case HF__ACT_COMMIT_ONE:
+        return xa->xa_commit_entry(xid, rmid, TMONEPHASE);
+    case HF__ACT_ROLLBACK:
+        return xa->xa_rollback_entry(xid, rmid, TMNOFLAGS);
+    default:
+        return xa->xa_forget_entry(xid, rmid, TMNOFLAGS);
+    }
+}
+
+/* Is it an answer that nobody needs to hear about? */
+static bool is_good(enum hf__act_kind kind, int code)
+{
+    return code == XA_OK || (kind == HF__ACT_PREPARE && code == XA_RDONLY) ||
+           (kind == HF__ACT_ROLLBACK && code >= XA_RBBASE && code <= XA_RBEND) ||
+           (kind == HF__ACT_FORGET && code == XAER_NOTA);
+}
+
+/* A yes vote may come with a token, which lets recovery prove the outcome. */
+static void take_token(hf_tx *tx, unsigned branch, const XID *xid)
+{
+    struct hf__member *m = &tx->members[branch];
+    const hf_rm *rm = m->instance->rm;
+    size_t size = 0;
+
+    if (rm->ext.token == NULL ||
+        rm->ext.token(rm->ext_user, m->instance->rmid, xid, m->token, &size) != 0 ||
+        size > sizeof(m->token))
+        return; /* without one the outcome may stay unconfirmed, and nothing worse */
+    m->token_size = (uint8_t)size;
+}
+
+static void do_call(struct shell *s, struct hf__act act)
+{
+    hf_instance *instance = s->tx->members[act.branch].instance;
+    XID xid;
+    int code;
+
+    hf__tx_branch_xid(s->tx, act.branch, &xid);
+    code = call_rm(s->c, act.kind, instance->rm->xa, &xid, instance->rmid);
+    if (act.kind == HF__ACT_END) {
+        instance->associated = false;
+        HF_FAULT("commit:ended");
+    } else if (act.kind == HF__ACT_PREPARE) {
+        HF_FAULT("commit:prepared");
+        if (code == XA_OK)
+            take_token(s->tx, act.branch, &xid);
+    } else if (act.kind == HF__ACT_COMMIT) {
+        HF_FAULT("commit:committed");
+    }
+    if (code == XAER_RMFAIL || code == XAER_PROTO || code == XAER_INVAL)
+        instance->broken = true;
+    if (!is_good(act.kind, code))
+        note_call(s->result, instance, call_names[act.kind], code);
+    hf__coord_answer(s->c, act.branch, code);
+}
+
+static void do_probe(struct shell *s, struct hf__act act)
+{
+    const struct hf__member *m = &s->tx->members[act.branch];
+    const hf_rm *rm = m->instance->rm;
+    enum hf_probe answer = HF_PROBE_UNKNOWN;
+    XID xid;
+
+    hf__tx_branch_xid(s->tx, act.branch, &xid);
+    if (m->instance->broken ||
+        rm->ext.probe(rm->ext_user, m->instance->rmid, &xid, m->token, m->token_size, &answer) != 0)
+        answer = HF_PROBE_UNKNOWN;
+    hf__coord_probed(s->c, act.branch, answer);
+}
+
+/* FORCE and RECORD: the record lists what the coordinator has, as it has it now. */
+static void do_log(struct shell *s, enum hf__act_kind kind)
+{
+    struct hf__rec_branch small[SMALL_COUNT];
+    struct hf__rec rec = {.branches = small};
+    hf_tx *tx = s->tx;
+    int rc = HF_OK;
+
+    if (tx->count > SMALL_COUNT &&
+        (rec.branches = calloc(tx->count, sizeof(*rec.branches))) == NULL)
+        rc = hf__error(HF_ENOMEM, ENOMEM, "log a transaction of %u branches", tx->count);
+    for (unsigned i = 0; rc == HF_OK && i < tx->count; i++) {
+        struct hf__rec_branch *b = &rec.branches[rec.count];
+
+        if (!hf__branch_store(s->c, &tx->branches[i], b))
+            continue;
+        b->rm_id = tx->members[i].instance->rm->id;
+        b->number = tx->members[i].number;
+        b->token_size = tx->members[i].token_size;
+        memcpy(b->token, tx->members[i].token, b->token_size);
+        rec.count++;
+    }
+    memcpy(rec.gtrid, tx->gtrid, HF__GTRID_SIZE);
+    if (kind == HF__ACT_FORCE) {
+        rec.decision = HF__COMMIT;
+        rec.outcome = HF_COMMITTED;
+        rc = rc == HF_OK ? hf__log_decide(tx->tm->log, &rec) : rc;
+    } else {
+        rec.decision = s->c->decision == HF__COMMIT ? HF__COMMIT : HF__ROLLBACK;
+        rec.outcome = (uint8_t)hf__coord_outcome(s->c);
+        rc = rc == HF_OK ? hf__log_record(tx->tm->log, &rec, s->c->recorded) : rc;
+    }
+    if (rec.branches != small)
+        free(rec.branches);
+    if (rc != HF_OK)
+        note(s->result, "", "log", XA_OK, hf_error_last()->native_code, hf_error_last()->text);
+    if (rc == HF_EUNKNOWN || rc == HF_EFENCED)
+        hf__tm_log_failed(tx->tm, "decide");
+    hf__coord_logged(s->c, rc == HF_OK         ? HF__LOGGED
+                           : rc == HF_EUNKNOWN ? HF__LOG_UNKNOWN
+                                               : HF__LOG_REFUSED);
+}
+
+static void run(struct shell *s)
+{
+    struct hf__act act;
+
+    /* Bound: the coordinator ends; tests/prop/walk.c walks it through. */
+    while ((act = hf__coord_next(s->c)).kind != HF__ACT_DONE) {
+        switch (act.kind) {
+        case HF__ACT_FORCE:
+        case HF__ACT_RECORD:
+            do_log(s, act.kind);
+            break;
+        case HF__ACT_PROBE:
+            do_probe(s, act);
+            break;
+        case HF__ACT_RELEASE:
+            hf__log_release(s->tx->tm->log, s->tx->gtrid);
+            HF_FAULT("commit:released");
+            break;
+        default:
+            do_call(s, act);
+            break;
+        }
+    }
+}
+
+/* -- around it -------------------------------------------------------------------------------- */
+
+/* Let the instances go. One whose branch we lost sight of is not to be used again. */
+static void release_instances(hf_tx *tx, hf_outcome outcome)
+{
+    for (unsigned i = 0; i < tx->count; i++) {
+        hf_instance *instance = tx->members[i].instance;
+
+        if (outcome == HF_UNKNOWN || tx->branches[i].state == HF__B_LEFT)
+            instance->broken = true;
+        instance->tx = NULL;
+        instance->associated = false;
+    }
+}
+
+/* An association is ended by the thread that made it [XA 4.1], where the resource manager asks
+   for that. */
+static int check_threads(const hf_tx *tx)
+{
+    for (unsigned i = 0; i < tx->count; i++) {
+        const hf_instance *instance = tx->members[i].instance;
+
+        if (instance->associated && instance->rm->thread_bound && instance->thread != tx->owner)
+            return hf__error(HF_EBUSY, 0, "%s: an instance is in use by another thread",
+                             instance->rm->name);
+    }
+    return HF_OK;
+}
+
+static int code_of(hf_outcome outcome, bool committing)
+{
+    switch (outcome) {
+    case HF_COMMITTED:
+        return committing ? HF_OK : HF_EHEURISTIC;
+    case HF_ROLLEDBACK:
+        return committing ? HF_EROLLEDBACK : HF_OK;
+    case HF_UNKNOWN:
+        return HF_EUNKNOWN;
+    default:
+        return HF_EHEURISTIC;
+    }
+}
+
+/* Tell the caller; the watchers after that; then there is no transaction any more. */
+static int finish(struct shell *s, hf_result *ret_result, bool committing)
+{
+    hf_tx *tx = s->tx;
+    hf_sync *syncs = tx->syncs;
+    unsigned sync_count = tx->sync_count;
+    hf_outcome outcome = hf__coord_outcome(s->c);
+    int rc = code_of(outcome, committing);
+    XID xid;
+
+    s->result->outcome = outcome;
+    s->result->owed = hf__coord_owed(s->c);
+    s->result->unconfirmed = hf__coord_unconfirmed(s->c);
+    if (ret_result != NULL)
+        *ret_result = *s->result;
+    hf__xid_make(&xid, tx->gtrid, 0, 0);
+    release_instances(tx, outcome);
+    hf__tx_leave_thread(tx);
+    tx->syncs = NULL;
+    tx->sync_room = tx->sync_count = 0;
+    hf__tx_finish(tx, outcome, s->result->owed > 0);
+    for (unsigned i = 0; i < sync_count; i++)
+        if (syncs[i].after != NULL)
+            syncs[i].after(syncs[i].user, &xid, outcome);
+    free(syncs);
+    if (rc != HF_OK)
+        return hf__error(rc, s->result->native_code, "%s", s->result->text);
+    return HF_OK;
+}
+
+/* Lowest rank first; within a rank in the order of enlisting. Most often there is nothing to do. */
+static void order_by_rank(hf_tx *tx)
+{
+    for (unsigned i = 1; i < tx->count; i++) {
+        struct hf__branch branch = tx->branches[i];
+        struct hf__member member = tx->members[i];
+        unsigned at = i;
+
+        while (at > 0 && tx->members[at - 1].instance->rm->rank > member.instance->rm->rank) {
+            tx->branches[at] = tx->branches[at - 1];
+            tx->members[at] = tx->members[at - 1];
+            at--;
+        }
+        tx->branches[at] = branch;
+        tx->members[at] = member;
+    }
+}
+
+static int check_completion(hf_tx *tx, const hf_result *ret_result)
+{
+    int rc = hf__tx_check_owner(tx);
+
+    if (rc == HF_OK && tx->watching)
+        rc = hf__error(HF_ESTATE, 0, "complete a transaction from one of its watchers");
+    if (rc == HF_OK && ret_result != NULL && ret_result->size != sizeof(*ret_result))
+        rc = hf__error(HF_EINVAL, 0, "hf_result has size %zu; this version knows %zu",
+                       ret_result->size, sizeof(*ret_result));
+    return rc == HF_OK ? check_threads(tx) : rc;
+}
+
+int hf_tx_commit(hf_tx *tx, hf_result *ret_result)
+{
+    hf_result result = HF_RESULT_INIT;
+    struct shell s = {.tx = tx, .result = &result};
+    int rc = check_completion(tx, ret_result);
+    bool rollback_only;
+
+    if (rc != HF_OK)
+        return rc;
+    tx->watching = true;
+    for (unsigned i = 0; i < tx->sync_count; i++) { /* a watcher may add watchers */
+        hf_sync sync = tx->syncs[i];
+
+        if (sync.before != NULL)
+            sync.before(sync.user, tx);
+    }
+    tx->watching = false;
+    rollback_only = atomic_exchange(&tx->phase, HF__TX_COMPLETING) == HF__TX_ROLLBACK_ONLY;
+    if (tx->deadline_ms != 0 && hf__monotonic_ms() > tx->deadline_ms) {
+        note(&result, "", "deadline", XA_OK, 0,
+             "the transaction's time was over before it was committed");
+        rollback_only = true;
+    } else if (rollback_only) {
+        note(&result, "", "rollback-only", XA_OK, 0, "the transaction was set to roll back only");
+    }
+    s.c = &tx->coord;
+    order_by_rank(tx);
+    hf__coord_init(s.c, tx->branches, tx->count);
+    hf__coord_commit(s.c, rollback_only);
+    run(&s);
+    return finish(&s, ret_result, true);
+}
+
+int hf_tx_rollback(hf_tx *tx, hf_result *ret_result)
+{
+    hf_result result = HF_RESULT_INIT;
+    struct shell s = {.tx = tx, .result = &result};
+    int rc = check_completion(tx, ret_result);
+
+    if (rc != HF_OK)
+        return rc;
+    atomic_store(&tx->phase, HF__TX_COMPLETING);
+    order_by_rank(tx);
+    s.c = &tx->coord;
+    hf__coord_init(s.c, tx->branches, tx->count);
+    hf__coord_rollback(s.c);
+    run(&s);
+    return finish(&s, ret_result, false);
+}

@@ -1,0 +1,134 @@
+/*
+ * holdfast/inspect.h - read a node from outside, live or dead, for tools.
+ *
+ * Reads short snapshots of the decision log and the history and holds none between calls, so a
+ * stopped reader pins nothing. The one thing it can write is a request to the processes that have
+ * the node open. A damaged log can crash LMDB itself: a tool that meets unknown logs calls
+ * hf_inspect_verify() in a child.
+ */
+#ifndef HOLDFAST_INSPECT_H
+#define HOLDFAST_INSPECT_H
+
+#include "holdfast/base.h"
+
+HF_BEGIN_DECLS
+
+/** A node opened for reading. One thread at a time. */
+typedef struct hf_inspect hf_inspect;
+
+typedef struct hf_inspect_node {
+    size_t size;           /**< set by the caller */
+    char identity[33];     /**< hex */
+    uint32_t format;       /**< of the log */
+    uint32_t highest;      /**< the highest incarnation ever given out */
+    uint32_t alive;        /**< processes that have the node open now */
+    uint32_t back_in_time; /**< 1: the log was found to be older than work done under it */
+    uint64_t created_ms;   /**< since 1970 */
+    uint64_t records;      /**< in the decision log */
+    uint64_t sequence;     /**< of the last record written */
+    uint64_t file_bytes;   /**< of the decision log */
+    uint64_t map_bytes;    /**< of its map */
+    const char *lmdb;      /**< version of LMDB in use; static */
+} hf_inspect_node;
+
+enum hf_incarnation_state { HF_INC_OPEN = 1, HF_INC_CLOSED = 2, HF_INC_FENCED = 3 };
+
+typedef struct hf_inspect_incarnation {
+    size_t size;
+    uint32_t number;
+    uint32_t state;      /**< enum hf_incarnation_state, as the log says */
+    uint32_t alive;      /**< 1: a process holds its lock */
+    int64_t pid;         /**< of the process that claimed it */
+    uint64_t claimed_ms; /**< since 1970 */
+} hf_inspect_incarnation;
+
+typedef struct hf_inspect_rm {
+    size_t size;
+    uint32_t id;           /**< durable id */
+    uint32_t has_identity; /**< 0: the name alone */
+    char name[32];
+    unsigned char identity[32];
+    uint64_t owed;     /**< branches in the decision log that wait for it */
+    uint64_t since_ms; /**< the oldest decision among them; 0: none */
+} hf_inspect_rm;
+
+/** State of a branch in a record. Stored: never renumbered. */
+enum hf_branch_state {
+    HF_BRANCH_OWED = 1,        /**< has to be told */
+    HF_BRANCH_UNCONFIRMED = 2, /**< told; the answer proves nothing */
+    HF_BRANCH_DONE = 3,        /**< ended as decided, acknowledged or proved */
+    HF_BRANCH_HEUR_COMMIT = 4, /**< committed by itself, or against a rollback */
+    HF_BRANCH_HEUR_ROLLBACK = 5,
+    HF_BRANCH_HEUR_MIXED = 6,
+    HF_BRANCH_HEUR_HAZARD = 7
+};
+
+typedef struct hf_inspect_branch {
+    uint32_t rm_id;
+    uint32_t number;
+    uint32_t state;   /**< enum hf_branch_state */
+    int32_t code;     /**< the resource manager's last answer */
+    char rm_name[32]; /**< "" if the id is not in the log */
+} hf_inspect_branch;
+
+typedef struct hf_inspect_tx {
+    size_t size;
+    XID xid;              /**< bqual_length 0 */
+    uint32_t outcome;     /**< hf_outcome */
+    uint32_t by_recovery; /**< history: recovery ended it, not its own thread */
+    uint64_t decided_ms;  /**< since 1970 */
+    uint32_t branch_count;
+    const hf_inspect_branch *branches; /**< borrowed for the call */
+    uint32_t written_by;               /**< the incarnation that wrote the record last */
+} hf_inspect_tx;
+
+typedef struct hf_inspect_request {
+    size_t size;
+    uint64_t number;
+    uint32_t verb;        /**< enum hf_request_verb */
+    uint32_t state;       /**< 0 waiting, 1 done */
+    uint32_t uid;         /**< who asked */
+    uint32_t incarnation; /**< who did it */
+    uint64_t asked_ms;
+    uint64_t done_ms;
+    char reason[128];
+} hf_inspect_request;
+
+enum hf_request_verb { HF_REQUEST_RECOVER = 1 };
+
+/** Open. @retval HF_OK, HF_ENOTFOUND, HF_ENOTNODE, HF_EOWNER, HF_EOPEN (in this very process),
+    HF_ENEWER,
+    HF_EDAMAGED, HF_EBUSY, HF_EIO, HF_ENOMEM, HF_EINVAL. Nothing is left open on error. */
+HF_API int hf_inspect_open(const char *dir, hf_inspect **ret) HF_MUST_CHECK;
+/** LMDB's name and version, as the library runs on it. Static. Any thread. */
+HF_API const char *hf_inspect_lmdb_version(void);
+/** NULL is allowed. */
+HF_API void hf_inspect_close(hf_inspect *in);
+
+/** All of these: HF_OK, HF_EDAMAGED, HF_EIO, HF_EINVAL; callbacks that return other than 0 end the
+    walk, and that number is returned. */
+HF_API int hf_inspect_get_node(hf_inspect *in, hf_inspect_node *ret);
+HF_API int hf_inspect_incarnations(hf_inspect *in,
+                                   int (*fn)(void *, const hf_inspect_incarnation *), void *user);
+HF_API int hf_inspect_rms(hf_inspect *in, int (*fn)(void *, const hf_inspect_rm *), void *user);
+/** The decision log: decided, and not finished everywhere or kept for an operator. */
+HF_API int hf_inspect_transactions(hf_inspect *in, int (*fn)(void *, const hf_inspect_tx *),
+                                   void *user);
+/** The history: finished transactions that were worth keeping, oldest first. */
+HF_API int hf_inspect_history(hf_inspect *in, int (*fn)(void *, const hf_inspect_tx *), void *user);
+HF_API int hf_inspect_requests(hf_inspect *in, int (*fn)(void *, const hf_inspect_request *),
+                               void *user);
+
+/** Walk the whole log and history and check every record. HF_EDAMAGED: hf_error_last() names the
+    damage. */
+HF_API int hf_inspect_verify(hf_inspect *in) HF_MUST_CHECK;
+
+/** Ask the processes that have the node open to do something; they look within a second.
+    @param reason  Kept with the request; cut at 127 bytes. @param ret_number  Of the request.
+    @retval HF_OK  durable. HF_EUNKNOWN, HF_EFULL, HF_EIO, HF_EINVAL. */
+HF_API int hf_inspect_ask(hf_inspect *in, int verb, const char *reason,
+                          uint64_t *ret_number) HF_MUST_CHECK;
+
+HF_END_DECLS
+
+#endif

@@ -1,0 +1,173 @@
+/*
+ * holdfast/transaction.h - one global transaction: begin, enlist, commit, roll back.
+ *
+ * A transaction belongs to the thread that began it, which has at most one current transaction for
+ * each tm. The one call that other threads may make is hf_tx_set_rollback_only().
+ */
+#ifndef HOLDFAST_TRANSACTION_H
+#define HOLDFAST_TRANSACTION_H
+
+#include "holdfast/tm.h"
+
+HF_BEGIN_DECLS
+
+/** One global transaction [XA 2.2]. Made by hf_tx_begin(), freed by commit or rollback. */
+typedef struct hf_tx hf_tx;
+
+/** How a completion went. Set size before the call; all else is written by it. */
+typedef struct hf_result {
+    size_t size;        /**< sizeof(hf_result) */
+    hf_outcome outcome; /**< what became of the transaction */
+    /** branches that recovery must still finish; the outcome stands all the same */
+    unsigned owed;
+    unsigned unconfirmed; /**< of those: told to commit, and answered so that it proves nothing */
+    /** of the call that decided or spoilt it: XA's code; XA_OK if none did */
+    int xa_code;
+    /** the resource manager's own code for it, or errno of the log; 0 if none */
+    int native_code;
+    char rm[32]; /**< the resource manager's name, "" if none */
+    /** "xa_prepare", ...; "log" if the log refused; "" if nothing went wrong */
+    char call[16];
+    char text[256]; /**< a sentence; "" if nothing went wrong */
+} hf_result;
+#define HF_RESULT_INIT                                                                             \
+    {                                                                                              \
+        sizeof(hf_result), HF_UNKNOWN, 0, 0, 0, 0, "", "", ""                                      \
+    }
+
+/** Callbacks around completion. Either may be NULL. */
+typedef struct hf_sync {
+    /** Before the first xa_end of a commit: may work, enlist, set rollback-only. Not called on
+        rollback. */
+    void (*before)(void *user, hf_tx *tx);
+    /** After the last call to a resource manager, with no lock held. tx is gone. */
+    void (*after)(void *user, const XID *xid, hf_outcome outcome);
+    void *user; /**< passed to both */
+} hf_sync;
+
+/**
+ * Begin a global transaction and make it the thread's current one. Writes nothing to disk.
+ *
+ * @param timeout_ms  A commit asked for later than this rolls back instead; 0: no limit.
+ * @param ret_tx      Written on success only.
+ *
+ * @retval HF_OK
+ * @retval HF_ESTATE  before hf_tm_start(), after hf_tm_close(), or the thread has one already.
+ * @retval HF_ELOG    the log failed: no decision could be recorded.
+ * @retval HF_ELIMIT  too many at once. @retval HF_EINVAL, HF_EFORK, HF_ENOMEM
+ *
+ * Threads: any; it becomes the owner.
+ */
+HF_API int hf_tx_begin(hf_tm *tm, uint32_t timeout_ms, hf_tx **ret_tx) HF_MUST_CHECK;
+
+/** The calling thread's current transaction of tm, or NULL; borrowed. */
+HF_API hf_tx *hf_tx_current(hf_tm *tm);
+
+/**
+ * Make an instance work for the transaction: xa_start, as a branch of its own. An instance that
+ * works for it already is good, and is not called.
+ *
+ * @retval HF_OK
+ * @retval HF_EBUSY        the instance works for another transaction.
+ * @retval HF_ESTATE       the instance is broken, or the transaction is completing.
+ * @retval HF_EROLLEDBACK  the transaction is rollback-only: nothing was done. Roll it back.
+ * @retval HF_ERM          xa_start refused: not enlisted; the transaction goes on. After
+ * XAER_RMFAIL the
+ *                         instance is broken. hf_error_last() has the code.
+ * @retval HF_ELIMIT       over 1,000 branches. @retval HF_ETHREAD, HF_EINVAL, HF_EFORK, HF_ENOMEM
+ *
+ * Threads: the owner. Spec: [XA] 3.3, xa_start().
+ */
+HF_API int hf_tx_enlist(hf_tx *tx, hf_instance *instance) HF_MUST_CHECK;
+
+/**
+ * Out of use until enlisted again: nothing for an ordinary instance, xa_end(TMSUCCESS) for one that
+ * is bound to its thread. The branch stays in the transaction.
+ *
+ * @retval HF_OK
+ * @retval HF_ENOTFOUND  not enlisted in tx.
+ * @retval HF_ERM        xa_end failed: the transaction is rollback-only now.
+ * @retval HF_ETHREAD, HF_EINVAL, HF_EFORK
+ *
+ * Threads: the owner. Spec: [XA] xa_end().
+ */
+HF_API int hf_tx_delist(hf_tx *tx, hf_instance *instance);
+
+/**
+ * From now on the transaction can only roll back; hf_tx_commit() will do that.
+ *
+ * @retval HF_OK
+ * @retval HF_ESTATE  completing already: too late. @retval HF_EINVAL, HF_EFORK
+ *
+ * Threads: any, as long as the caller knows that tx is not completed yet.
+ */
+HF_API int hf_tx_set_rollback_only(hf_tx *tx);
+
+/**
+ * The transaction's identifier. Keep it before the commit, to ask for the outcome later.
+ *
+ * @param ret_xid  The gtrid, with bqual_length 0; zeroed whole first.
+ * @retval HF_OK, HF_EINVAL, HF_EFORK
+ *
+ * Threads: any, before completion.
+ */
+HF_API int hf_tx_xid(const hf_tx *tx, XID *ret_xid);
+
+/**
+ * Have callbacks made around the completion; they run in the order of their registration.
+ *
+ * @param sync  Copied.
+ * @retval HF_OK, HF_ESTATE (completing), HF_ETHREAD, HF_EINVAL, HF_EFORK, HF_ENOMEM
+ *
+ * Threads: the owner.
+ */
+HF_API int hf_tx_watch(hf_tx *tx, const hf_sync *sync) HF_MUST_CHECK;
+
+/**
+ * Decide the transaction and carry the decision out.
+ *
+ * Every association is ended and all branches vote; if every vote is yes the decision is forced to
+ * the log, and only then is any branch told to commit. A branch that voted read-only takes no part
+ * in the second phase; a lone branch is committed in one phase; neither needs a record [XA 2.3.2].
+ *
+ * @param tx          Freed, but for HF_EINVAL, HF_ETHREAD, HF_ESTATE, HF_EBUSY and HF_EFORK.
+ * @param ret_result  May be NULL. Written whenever tx is freed.
+ *
+ * @retval HF_OK           COMMITTED, and it survives a power cut. A branch that could not be
+ *                         reached is owed its commit; recovery pays. Instances can be used again.
+ * @retval HF_EROLLEDBACK  ROLLEDBACK: a vote was no, a vote was lost, it was rollback-only or too
+ *                         late, or the log refused the decision before writing; or every branch
+ *                         rolled back by itself after it. The work may be done again.
+ * @retval HF_EHEURISTIC   MIXED or HAZARD: recorded in the log, unless that refused; an operator has
+ *                         to look (txctl).
+ * @retval HF_EUNKNOWN     UNKNOWN: the log failed while deciding. No branch is told anything, all
+ *                         of its instances are broken, the tm takes no more work. Do not do the
+ *                         work again: close and open the tm, here or in another process, then
+ *                         hf_tm_outcome().
+ * @retval HF_EBUSY        an instance bound to another thread is still in use there: nothing was
+ *                         done.
+ * @retval HF_ESTATE       completing already. @retval HF_ETHREAD, HF_EINVAL, HF_EFORK nothing was
+ *                         done.
+ *
+ * Threads: the owner. Blocks in resource managers and for the disk; no lock of ours is held in an
+ * xa_ call. Spec: [XA] 2.3, 3.4, 7.3; xa_end(), xa_prepare(), xa_commit(), xa_forget().
+ */
+HF_API int hf_tx_commit(hf_tx *tx, hf_result *ret_result) HF_MUST_CHECK;
+
+/**
+ * Roll the transaction back everywhere.
+ *
+ * @param tx          As with hf_tx_commit().
+ * @param ret_result  May be NULL. Written whenever tx is freed.
+ *
+ * @retval HF_OK          ROLLEDBACK. A branch that could not be reached is left to recovery.
+ * @retval HF_EHEURISTIC  MIXED, HAZARD or COMMITTED: a branch had committed by itself.
+ * @retval HF_EBUSY, HF_ESTATE, HF_ETHREAD, HF_EINVAL, HF_EFORK  nothing was done.
+ *
+ * Threads: the owner. Spec: [XA] xa_rollback().
+ */
+HF_API int hf_tx_rollback(hf_tx *tx, hf_result *ret_result);
+
+HF_END_DECLS
+
+#endif

@@ -1,0 +1,214 @@
+/*
+ * tm/instance.c - instances of resource managers: xa_open, identity, the durable id, xa_close.
+ *
+ * A name is bound to what it reaches (L5) when the first instance of this opening reaches it. Every
+ * later instance has to reach the same; if it does not, it is closed again and nothing is concluded
+ * from it.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "holdfast/internal/fault.h"
+#include "node.h"
+
+/* One number space for the process: switches are shared by all nodes that it has open. */
+static _Atomic int next_rmid = 1;
+
+void hf__instance_error(const hf_instance *instance, int *ret_native, char *ret_text, size_t size)
+{
+    const hf_rm *rm = instance->rm;
+    int native = 0;
+    char text[256] = "";
+
+    if (rm->ext.error == NULL ||
+        rm->ext.error(rm->ext_user, instance->rmid, &native, text, sizeof(text)) != 0)
+        return;
+    *ret_native = native;
+    text[sizeof(text) - 1] = '\0';
+    if (text[0] != '\0' && size > 0) {
+        strncpy(ret_text, text, size - 1);
+        ret_text[size - 1] = '\0';
+    }
+}
+
+static int xa_failed(const hf_instance *instance, const char *call, int code)
+{
+    char text[256];
+    int native = 0;
+
+    strcpy(text, "it gives no reason");
+    hf__instance_error(instance, &native, text, sizeof(text));
+    return hf__error(HF_ERM, native != 0 ? native : code, "%s: %s answered %s: %s",
+                     instance->rm->name, call, hf__xa_name(code), text);
+}
+
+/* Ask the store who it is, and whether it keeps what it acknowledges. */
+static int ask(const hf_instance *instance, unsigned char ret_id[HF_IDENTITY_SIZE],
+               bool *ret_has_identity)
+{
+    const hf_rm *rm = instance->rm;
+    char why[256] = "";
+
+    memset(ret_id, 0, HF_IDENTITY_SIZE);
+    *ret_has_identity = rm->ext.identity != NULL;
+    if (rm->ext.identity != NULL && rm->ext.identity(rm->ext_user, instance->rmid, ret_id) != 0)
+        return xa_failed(instance, "the question for its identity", XAER_RMERR);
+    if (rm->ext.settings != NULL &&
+        rm->ext.settings(rm->ext_user, instance->rmid, why, sizeof(why)) != 0) {
+        why[sizeof(why) - 1] = '\0';
+        return hf__error(HF_ERM, 0, "%s: refused, what it acknowledges may be lost: %s", rm->name,
+                         why);
+    }
+    return HF_OK;
+}
+
+static int compare(const hf_rm *rm, const unsigned char *identity)
+{
+    if (memcmp(rm->identity, identity, HF_IDENTITY_SIZE) == 0)
+        return HF_OK;
+    return hf__error(HF_EIDENTITY, 0, "%s: reaches another store than when it was bound", rm->name);
+}
+
+/* Give the name its durable id, or check that it still reaches the same. No lock is held in the
+   hooks. */
+static int bind_instance(hf_instance *instance)
+{
+    hf_rm *rm = instance->rm;
+    unsigned char identity[HF_IDENTITY_SIZE];
+    bool has_identity, bound;
+    uint32_t id = 0;
+    int rc = ask(instance, identity, &has_identity);
+
+    if (rc != HF_OK)
+        return rc;
+    (void)pthread_mutex_lock(&rm->lock);
+    bound = rm->bound;
+    rc = bound ? compare(rm, identity) : HF_OK;
+    (void)pthread_mutex_unlock(&rm->lock);
+    if (bound || rc != HF_OK)
+        return rc;
+    rc = hf__log_bind(rm->tm->log, rm->name, has_identity ? identity : NULL, &id);
+    if (rc != HF_OK)
+        return rc;
+    (void)pthread_mutex_lock(&rm->lock);
+    if (!rm->bound) {
+        rm->id = id;
+        rm->has_identity = has_identity;
+        memcpy(rm->identity, identity, HF_IDENTITY_SIZE);
+        rm->bound = true;
+    } else {
+        rc = compare(rm, identity); /* another thread was first */
+    }
+    (void)pthread_mutex_unlock(&rm->lock);
+    return rc;
+}
+
+/* Count it before the resource manager is called, so that the node cannot close meanwhile. */
+static int reserve(hf_tm *tm)
+{
+    int rc = HF_OK;
+
+    (void)pthread_mutex_lock(&tm->lock);
+    if (tm->state == HF__TM_CLOSING)
+        rc = hf__error(HF_ESTATE, 0, "open an instance: the node is closing");
+    else
+        tm->instances++;
+    (void)pthread_mutex_unlock(&tm->lock);
+    return rc;
+}
+
+static void unreserve(hf_tm *tm)
+{
+    (void)pthread_mutex_lock(&tm->lock);
+    tm->instances--;
+    (void)pthread_cond_broadcast(&tm->changed);
+    (void)pthread_mutex_unlock(&tm->lock);
+}
+
+int hf_instance_open(hf_rm *rm, hf_instance **ret)
+{
+    hf_instance *instance;
+    int rc;
+
+    if (rm == NULL || ret == NULL || rm->magic != HF__RM_MAGIC)
+        return hf__error(HF_EINVAL, 0, "open an instance: not a resource manager");
+    rc = hf__tm_check(rm->tm);
+    if (rc == HF_OK)
+        rc = reserve(rm->tm);
+    if (rc != HF_OK)
+        return rc;
+    instance = calloc(1, sizeof(*instance));
+    if (instance == NULL) {
+        unreserve(rm->tm);
+        return hf__error(HF_ENOMEM, ENOMEM, "%s: open an instance", rm->name);
+    }
+    *instance = (hf_instance){.magic = HF__INSTANCE_MAGIC, .rm = rm};
+    instance->rmid = atomic_fetch_add(&next_rmid, 1);
+    if (instance->rmid <= 0 || instance->rmid == INT_MAX) {
+        atomic_store(&next_rmid, INT_MAX);
+        rc = hf__error(HF_ELIMIT, 0, "%s: this process has used up its rmids", rm->name);
+    } else {
+        int code = rm->xa->xa_open_entry(rm->open_info, instance->rmid, TMNOFLAGS);
+
+        HF_FAULT("instance:opened");
+        rc = code == XA_OK ? HF_OK : xa_failed(instance, "xa_open", code);
+        if (code == XA_OK) {
+            rc = bind_instance(instance);
+            if (rc != HF_OK) {
+                hf_error why = *hf_error_last();
+
+                (void)rm->xa->xa_close_entry(rm->close_info, instance->rmid,
+                                             TMNOFLAGS); /* unused so far */
+                (void)hf__error(why.code, why.native_code, "%s", why.text);
+            }
+        }
+    }
+    if (rc != HF_OK) {
+        instance->magic = 0;
+        free(instance);
+        unreserve(rm->tm);
+        return rc;
+    }
+    *ret = instance;
+    return HF_OK;
+}
+
+int hf_instance_rmid(const hf_instance *instance)
+{
+    return instance->rmid;
+}
+
+hf_rm *hf_instance_rm(const hf_instance *instance)
+{
+    return instance->rm;
+}
+
+int hf_instance_broken(const hf_instance *instance)
+{
+    return instance->broken;
+}
+
+int hf_instance_close(hf_instance *instance)
+{
+    hf_rm *rm;
+    int rc, code;
+
+    if (instance == NULL)
+        return HF_OK;
+    if (instance->magic != HF__INSTANCE_MAGIC)
+        return hf__error(HF_EINVAL, 0, "close an instance: not one");
+    rm = instance->rm;
+    rc = hf__tm_check(rm->tm);
+    if (rc != HF_OK)
+        return rc;
+    if (instance->tx != NULL)
+        return hf__error(HF_EBUSY, 0, "%s: close an instance that is enlisted", rm->name);
+    code = rm->xa->xa_close_entry(rm->close_info, instance->rmid, TMNOFLAGS);
+    rc = code == XA_OK ? HF_OK : xa_failed(instance, "xa_close", code);
+    instance->magic = 0;
+    free(instance);
+    unreserve(rm->tm);
+    return rc;
+}

@@ -1,0 +1,173 @@
+/*
+ * tm/node.h - the structures behind hf_tm, hf_rm, hf_instance and hf_tx.
+ *
+ * Locks, in this order, none of them held in a call to a resource manager or to the host:
+ *   tm->lock      lists and counters of the tm; states of hf_tm
+ *   rm->lock      what the resource manager's name is bound to
+ * The log's own locks come after both. Fields say which lock guards them; a field that says nothing
+ * is set when the structure is made and never changes, or belongs to the thread that owns the
+ * structure.
+ */
+#ifndef HF_TM_NODE_H
+#define HF_TM_NODE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "coordinator.h"
+#include "holdfast/transaction.h"
+#include "log.h"
+
+enum {
+    HF__TM_MAGIC = 0x48465401,
+    HF__RM_MAGIC = 0x48465402,
+    HF__INSTANCE_MAGIC = 0x48465403,
+    HF__TX_MAGIC = 0x48465404,
+    HF__TX_BUCKETS = 1024,
+    HF__TX_INLINE = 4,        /* branches that need no allocation */
+    HF__TX_POOL_MAX = 1024,   /* transactions kept for reuse */
+    HF__PAUSE_FIRST_MS = 250, /* between recovery passes while something is owed */
+    HF__STRING_MAX = 255,     /* bytes of an open or close string [XA 4.3] */
+};
+
+/* Set rollback-only and completion race: one word decides which came first. */
+enum hf__tx_phase { HF__TX_ACTIVE, HF__TX_ROLLBACK_ONLY, HF__TX_COMPLETING };
+
+enum hf__tm_state { HF__TM_OPEN, HF__TM_STARTED, HF__TM_CLOSING };
+
+struct hf_tm {
+    uint32_t magic;
+    unsigned process;
+    hf_tm_config config; /* dir is not kept */
+    struct hf__log *log;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;  /* a count below went down, a pass ended, or the thread has to look */
+    enum hf__tm_state state; /* lock */
+    hf_rm *rms;              /* lock: list; entries never leave it */
+    unsigned instances;      /* lock */
+    int pass_instances;      /* lock: of those, a recovery pass's own */
+    unsigned active;         /* lock */
+    hf_tx *running[HF__TX_BUCKETS]; /* lock: by sequence */
+    hf_tx *pool;                    /* lock: finished ones, for reuse */
+    unsigned pool_count;            /* lock */
+    hf_tm_stats stats;              /* lock */
+    bool passing;                   /* lock: a recovery pass runs */
+    uint64_t pass_thread;           /* lock: in this thread */
+    bool told_failed;               /* lock: the host knows that the log failed */
+    bool ticking;                   /* lock */
+    uint64_t next_pass_ms;          /* lock; monotonic */
+    uint32_t pause_ms;              /* lock: between passes, grows */
+    _Atomic uint64_t sequence;      /* of transactions, from 1 */
+
+    pthread_t thread; /* config.background, once started */
+    bool has_thread;
+    bool stop; /* lock: the thread has to end */
+};
+
+struct hf_rm {
+    uint32_t magic;
+    hf_tm *tm;
+    hf_rm *next;
+    char name[HF__RM_NAME_SIZE];
+    const struct xa_switch_t *xa;
+    char open_info[HF__STRING_MAX + 1];
+    char close_info[HF__STRING_MAX + 1];
+    int rank;
+    bool thread_bound;
+    hf_rm_ext ext; /* hooks that are not offered are NULL */
+    void *ext_user;
+
+    pthread_mutex_t lock;
+    bool bound;                               /* lock */
+    uint32_t id;                              /* lock until bound, then fixed */
+    bool has_identity;                        /* the same */
+    unsigned char identity[HF_IDENTITY_SIZE]; /* the same */
+    bool told_unreachable; /* lock: the host was told since it was last reached */
+};
+
+struct hf_instance {
+    uint32_t magic;
+    hf_rm *rm;
+    int rmid;
+    bool broken;
+    hf_tx *tx;       /* enlisted in; NULL: none */
+    unsigned branch; /* of tx */
+    bool associated; /* between xa_start and xa_end */
+    uint64_t thread; /* that called xa_start */
+};
+
+/* A branch beside its struct hf__branch. */
+struct hf__member {
+    hf_instance *instance;
+    uint32_t number; /* of the branch, from 1 */
+    uint8_t token_size;
+    unsigned char token[HF_TOKEN_SIZE_MAX];
+};
+
+struct hf_tx {
+    uint32_t magic;
+    hf_tm *tm;
+    hf_tx *next_running;   /* tm->lock; also links the pool */
+    hf_tx *next_of_thread; /* the owner's list of current transactions */
+    uint64_t owner;        /* thread */
+    uint64_t deadline_ms;  /* monotonic; 0: none */
+    unsigned char gtrid[HF__GTRID_SIZE];
+    _Atomic int phase; /* enum hf__tx_phase */
+    bool watching;     /* a watcher's `before` runs */
+    hf_sync *syncs;
+    unsigned sync_count, sync_room;
+    struct hf__branch *branches; /* as many members; inline ones at first */
+    struct hf__member *members;
+    unsigned count, room;
+    uint32_t numbers; /* branch numbers given out: one that xa_start refused is spent */
+    struct hf__coord coord;
+    struct hf__branch inline_branches[HF__TX_INLINE];
+    struct hf__member inline_members[HF__TX_INLINE];
+};
+
+/* -- tm.c ------------------------------------------------------------------------------------- */
+
+/* HF_OK, HF_EINVAL, HF_EFORK. */
+int hf__tm_check(const hf_tm *tm);
+/* Tell the host. Called with no lock held. */
+void hf__tm_tell(hf_tm *tm, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* A number for the calling thread, never given to another. */
+uint64_t hf__thread(void);
+/* After the log failed or we were fenced: the host is told once. */
+void hf__tm_log_failed(hf_tm *tm, const char *doing);
+
+/* -- rm.c, instance.c ------------------------------------------------------------------------- */
+
+/* The native code and text of an instance's last failure; text may stay as it is. */
+void hf__instance_error(const hf_instance *instance, int *ret_native, char *ret_text, size_t size);
+/* "XAER_RMFAIL"; static. */
+const char *hf__xa_name(int xa_code);
+/* Copy a structure that begins with its size: HF_EINVAL if that is not one we know. */
+int hf__copy_sized(void *to, size_t to_size, const void *from, size_t from_size, const char *what);
+
+/* -- transaction.c ---------------------------------------------------------------------------- */
+
+/* Is it begun by this opening, and not completed? Any thread. */
+bool hf__tx_running(hf_tm *tm, uint64_t sequence);
+/* All of them, in no order, and the newest sequence given out. free() them. HF_OK, HF_ENOMEM. */
+int hf__tx_all_running(hf_tm *tm, uint64_t **ret, size_t *ret_count, uint64_t *ret_last);
+/* Forget the calling thread's list of a tm that closes. */
+void hf__tx_free_pool(hf_tm *tm);
+
+/* -- recovery.c ------------------------------------------------------------------------------- */
+
+/* One pass. only: NULL for all. Other passes wait for it. */
+int hf__recover(hf_tm *tm, hf_rm *only);
+
+/* -- the record of a transaction, from its branches: completion.c ----------------------------- */
+
+/* A branch of a coordinator as the log keeps it; false: it has no place in a record. */
+bool hf__branch_store(const struct hf__coord *c, const struct hf__branch *b,
+                      struct hf__rec_branch *ret);
+/* And back. */
+void hf__branch_load(enum hf__decision decision, const struct hf__rec_branch *from,
+                     struct hf__branch *ret);
+
+#endif

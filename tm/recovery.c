@@ -1,0 +1,753 @@
+/*
+ * tm/recovery.c - finish what dead incarnations, and our own completions, left behind.
+ *
+ * One pass, in an order that matters:
+ *   1  fence the dead: their decisions are all readable after that, and no more can come (log.h,
+ *   L3) 2  read the records, and which of them may be settled: those of fenced incarnations, and of
+ *   our own whose
+ *      transaction is not running here
+ *   3  scan each resource manager, completely; only then is absence worth anything
+ *   4  judge each XID of the scans (hf__classify): foreign, left, rolled back, or listed by a
+ *   record 5  settle each record with the coordinator that decides transactions
+ *
+ * Invariants (numbers of ARCHITECTURE.md)
+ *   4   Records are read after our own forced fence, in a newer snapshot.
+ *   7   A branch counts as absent only if its record was read before a complete scan began.
+ *   10  Only XIDs of this node, of the scanned resource manager's durable id, are touched.
+ *   14  Nothing here is remembered between passes: interrupted anywhere, the next one starts over.
+ *
+ * If we crash after ...          on disk                   the next pass
+ *   a fence                      the fence                 goes on from there
+ *   an xa_commit                 the decision              proves it (a probe), or shows it
+ *   unconfirmed an xa_rollback               nothing                   finds nothing any more
+ *   the history's entry          entry and decision        proves, releases; the entry stays as it
+ *   is a release                    maybe the decision        proves, releases
+ *
+ * Threads: one pass at a time for a tm. No lock is held in a call to a resource manager.
+ * Spec: [XA] 2.3.3, 3.6; xa_recover().
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "holdfast/internal/fault.h"
+#include "node.h"
+
+enum { SCAN_BATCH = 64, SCAN_MAX = 1 << 20 };
+
+/* A resource manager in this pass. */
+struct target {
+    hf_rm *rm;
+    hf_instance *instance; /* NULL: not reached */
+    bool scanned;          /* completely */
+    XID *xids;
+    size_t count, room;
+};
+
+struct pass {
+    hf_tm *tm;
+    hf_rm *only;
+    struct hf__fences fences; /* before the scans */
+    uint64_t *running;        /* sequences of our transactions when the pass began, in order */
+    size_t running_count;
+    uint64_t last; /* the newest sequence then */
+    struct target *targets;
+    size_t target_count;
+    struct hf__rec *pending; /* records that may be settled */
+    size_t pending_count, pending_room;
+    unsigned char (*undone)[HF__GTRID_SIZE]; /* gtrids rolled back */
+    size_t undone_count, undone_room;
+    uint64_t committed, owed, unconfirmed;
+    bool back_in_time;
+};
+
+/* -- growing arrays --------------------------------------------------------------------------- */
+
+static int grow(void **array, size_t *room, size_t count, size_t size)
+{
+    size_t more = *room != 0 ? 2 * *room : 64;
+    void *p;
+
+    if (count < *room)
+        return HF_OK;
+    p = realloc(*array, more * size);
+    if (p == NULL)
+        return hf__error(HF_ENOMEM, ENOMEM, "recover: room for %zu entries", more);
+    *array = p;
+    *room = more;
+    return HF_OK;
+}
+
+/* -- 2: the records --------------------------------------------------------------------------- */
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Was a transaction of our own over when the pass began? One that ended since may be in a scan,
+   prepared, that was made before its end. */
+static bool was_over(const struct pass *p, uint64_t sequence)
+{
+    return sequence <= p->last &&
+           (p->running_count == 0 || bsearch(&sequence, p->running, p->running_count,
+                                             sizeof(*p->running), by_number) == NULL);
+}
+
+/* May this pass finish a transaction of that incarnation? */
+static bool is_over(const struct pass *p, const unsigned char gtrid[HF__GTRID_SIZE])
+{
+    uint32_t incarnation = hf__gtrid_incarnation(gtrid);
+
+    if (incarnation == hf__log_incarnation(p->tm->log))
+        return was_over(p, hf__gtrid_sequence(gtrid)) && !hf__log_releasing(p->tm->log, gtrid);
+    return hf__fenced(&p->fences, incarnation);
+}
+
+static int keep_record(void *user, const struct hf__rec *rec)
+{
+    struct pass *p = user;
+    struct hf__rec *to;
+    int rc;
+
+    if (memcmp(rec->gtrid, hf__log_node(p->tm->log), HF__NODE_ID_SIZE) != 0 ||
+        !is_over(p, rec->gtrid))
+        return 0;
+    rc = grow((void **)&p->pending, &p->pending_room, p->pending_count, sizeof(*p->pending));
+    if (rc != HF_OK)
+        return rc;
+    to = &p->pending[p->pending_count];
+    *to = *rec;
+    to->branches = calloc(rec->count + 1, sizeof(*rec->branches));
+    if (to->branches == NULL)
+        return hf__error(HF_ENOMEM, ENOMEM, "recover: a record of %u branches", rec->count);
+    memcpy(to->branches, rec->branches, rec->count * sizeof(*rec->branches));
+    p->pending_count++;
+    return 0;
+}
+
+/* -- 3: the scans ----------------------------------------------------------------------------- */
+
+static void tell_unreachable(struct target *t, const char *text)
+{
+    bool told;
+
+    (void)pthread_mutex_lock(&t->rm->lock);
+    told = t->rm->told_unreachable;
+    t->rm->told_unreachable = true;
+    (void)pthread_mutex_unlock(&t->rm->lock);
+    if (!told)
+        hf__tm_tell(t->rm->tm, HF_LOG_WARNING, "recovery cannot reach %s: %s", t->rm->name, text);
+}
+
+/* An order for searching; formatID and lengths are compared for all that it is worth. */
+static int by_xid(const void *a, const void *b)
+{
+    const XID *x = a, *y = b;
+
+    if (x->formatID != y->formatID)
+        return x->formatID < y->formatID ? -1 : 1;
+    if (x->gtrid_length != y->gtrid_length)
+        return x->gtrid_length < y->gtrid_length ? -1 : 1;
+    if (x->bqual_length != y->bqual_length)
+        return x->bqual_length < y->bqual_length ? -1 : 1;
+    return memcmp(x->data, y->data, HF__GTRID_SIZE + HF__BQUAL_SIZE);
+}
+
+static int scan(struct target *t)
+{
+    const struct xa_switch_t *xa = t->rm->xa;
+    long flags = TMSTARTRSCAN;
+    XID batch[SCAN_BATCH];
+    int got, rc;
+
+    do {
+        got = xa->xa_recover_entry(batch, SCAN_BATCH, t->instance->rmid, flags);
+        flags = TMNOFLAGS;
+        if (got < 0 || got > SCAN_BATCH)
+            return hf__error(HF_ERM, got, "%s: xa_recover answered %s", t->rm->name,
+                             got < 0 ? hf__xa_name(got) : "more XIDs than it was given room for");
+        for (int i = 0; i < got; i++) {
+            rc = grow((void **)&t->xids, &t->room, t->count, sizeof(*t->xids));
+            if (rc != HF_OK)
+                return rc;
+            t->xids[t->count++] = batch[i];
+        }
+    } while (got == SCAN_BATCH && t->count < SCAN_MAX);
+    if (got == SCAN_BATCH)
+        return hf__error(HF_ELIMIT, 0, "%s: xa_recover lists over %d branches", t->rm->name,
+                         SCAN_MAX);
+    if (t->count > 0)
+        qsort(t->xids, t->count, sizeof(*t->xids), by_xid);
+    t->scanned = true;
+    return HF_OK;
+}
+
+/* The pass's own instances are not what hf_tm_close() reports as left open. */
+static void count_instance(hf_tm *tm, int by)
+{
+    (void)pthread_mutex_lock(&tm->lock);
+    tm->pass_instances += by;
+    (void)pthread_mutex_unlock(&tm->lock);
+}
+
+/* A scan that fails proves nothing, and keeps nobody else from being scanned. */
+static int reach(struct target *t)
+{
+    int rc = hf_instance_open(t->rm, &t->instance);
+
+    HF_FAULT("recovery:reached");
+    if (rc == HF_ESTATE) /* the node is closing: the next opening goes on */
+        return rc;
+    if (rc != HF_OK) {
+        t->instance = NULL;
+    } else {
+        count_instance(t->rm->tm, 1);
+        rc = scan(t);
+    }
+    HF_FAULT("recovery:scanned");
+    if (rc == HF_OK) {
+        (void)pthread_mutex_lock(&t->rm->lock);
+        t->rm->told_unreachable = false;
+        (void)pthread_mutex_unlock(&t->rm->lock);
+        return HF_OK;
+    }
+    tell_unreachable(t, hf_error_last()->text);
+    return rc == HF_ENOMEM || rc == HF_EUNKNOWN || rc == HF_ELOG || rc == HF_EFENCED ? rc : HF_OK;
+}
+
+/* -- talking to branches: the coordinator's shell for recovery -------------------------------- */
+
+struct settle {
+    struct pass *pass;
+    struct hf__rec *rec;
+    struct target **reached; /* of each branch; NULL: not reached */
+    struct hf__branch *branches;
+    struct hf__coord c;
+    int answer; /* the last one to xa_rollback */
+    bool again; /* the record is in the log */
+};
+
+static void call_branch(struct settle *s, struct hf__act act)
+{
+    struct target *t = s->reached[act.branch];
+    const struct xa_switch_t *xa;
+    XID xid;
+    int code;
+
+    HF_CHECK(t != NULL && t->instance != NULL);
+    xa = t->rm->xa;
+    hf__xid_make(&xid, s->rec->gtrid, s->rec->branches[act.branch].rm_id,
+                 s->rec->branches[act.branch].number);
+    if (t->instance->broken || (act.kind == HF__ACT_ROLLBACK && hf__log_failed(s->pass->tm->log)))
+        code = XAER_RMFAIL; /* failed earlier in this pass; or we are not to judge any more */
+    else if (act.kind == HF__ACT_COMMIT)
+        code = xa->xa_commit_entry(&xid, t->instance->rmid, TMNOFLAGS);
+    else if (act.kind == HF__ACT_ROLLBACK)
+        code = xa->xa_rollback_entry(&xid, t->instance->rmid, TMNOFLAGS);
+    else
+        code = xa->xa_forget_entry(&xid, t->instance->rmid, TMNOFLAGS);
+    HF_FAULT("recovery:called");
+    t->instance->broken = t->instance->broken || code == XAER_RMFAIL;
+    if (act.kind == HF__ACT_ROLLBACK)
+        s->answer = code;
+    if (act.kind == HF__ACT_COMMIT && (code == XA_OK || code == XA_HEURCOM))
+        s->rec->by_recovery = true; /* not only learnt that others had committed it */
+    hf__coord_answer(&s->c, act.branch, code);
+}
+
+static void probe_branch(struct settle *s, unsigned branch)
+{
+    const struct target *t = s->reached[branch];
+    const struct hf__rec_branch *b = &s->rec->branches[branch];
+    enum hf_probe answer = HF_PROBE_UNKNOWN;
+    XID xid;
+
+    hf__xid_make(&xid, s->rec->gtrid, b->rm_id, b->number);
+    if (t->instance->broken || t->rm->ext.probe(t->rm->ext_user, t->instance->rmid, &xid, b->token,
+                                                b->token_size, &answer) != 0)
+        answer = HF_PROBE_UNKNOWN;
+    HF_FAULT("recovery:probed");
+    hf__coord_probed(&s->c, branch, answer);
+}
+
+/* The record again, with what became of its branches. What is not reached stays as it was. */
+static void record_again(struct settle *s)
+{
+    hf_tm *tm = s->pass->tm;
+    struct hf__rec rec = *s->rec;
+    int rc = HF_OK;
+
+    rec.count = 0;
+    rec.branches = calloc(s->rec->count + 1, sizeof(*rec.branches));
+    if (rec.branches == NULL)
+        rc = hf__error(HF_ENOMEM, ENOMEM, "recover: record a transaction");
+    for (uint32_t i = 0; rc == HF_OK && i < s->rec->count; i++) {
+        rec.branches[rec.count] = s->rec->branches[i];
+        rec.count += hf__branch_store(&s->c, &s->branches[i], &rec.branches[rec.count]);
+    }
+    rec.outcome = (uint8_t)hf__coord_outcome(&s->c);
+    if (rc == HF_OK)
+        rc = hf__log_record(tm->log, &rec, s->again);
+    if (rc == HF_EUNKNOWN || rc == HF_EFENCED)
+        hf__tm_log_failed(tm, "recover");
+    free(rec.branches);
+    hf__coord_logged(&s->c, rc == HF_OK         ? HF__LOGGED
+                            : rc == HF_EUNKNOWN ? HF__LOG_UNKNOWN
+                                                : HF__LOG_REFUSED);
+    if (rc == HF_OK && rec.outcome != (rec.decision == HF__COMMIT ? HF_COMMITTED : HF_ROLLEDBACK))
+        hf__tm_tell(tm, HF_LOG_ALARM, "a branch ended otherwise than decided: see txctl tx list");
+}
+
+/* Its own thread has told its owner what became of it, and counted it. */
+static bool is_own(const struct pass *p, const unsigned char gtrid[HF__GTRID_SIZE])
+{
+    return hf__gtrid_incarnation(gtrid) == hf__log_incarnation(p->tm->log);
+}
+
+/* The transaction is over everywhere: remember how, then let the record go, in this order. */
+static void release(struct settle *s)
+{
+    hf_tm *tm = s->pass->tm;
+    struct hf__rec rec = *s->rec;
+
+    rec.outcome = (uint8_t)hf__coord_outcome(&s->c);
+    for (uint32_t i = 0; i < rec.count; i++)
+        (void)hf__branch_store(&s->c, &s->branches[i], &rec.branches[i]);
+    if (hf__log_remember(tm->log, &rec) && rec.by_recovery && !is_own(s->pass, rec.gtrid))
+        s->pass->committed++;
+    HF_FAULT("recovery:remembered");
+    hf__log_release(tm->log, rec.gtrid);
+}
+
+static void run(struct settle *s)
+{
+    struct hf__act act;
+
+    /* Bound: the coordinator ends. */
+    while ((act = hf__coord_next(&s->c)).kind != HF__ACT_DONE) {
+        switch (act.kind) {
+        case HF__ACT_RECORD:
+            record_again(s);
+            break;
+        case HF__ACT_PROBE:
+            probe_branch(s, act.branch);
+            break;
+        case HF__ACT_RELEASE:
+            release(s);
+            break;
+        default:
+            call_branch(s, act);
+            break;
+        }
+    }
+}
+
+/* -- 4: the XIDs of a scan -------------------------------------------------------------------- */
+
+/* NOTA says that there was nothing to roll back any more: nothing was done here. */
+static bool proves_rollback(int code)
+{
+    return code == XA_OK || code == XA_HEURRB || (code >= XA_RBBASE && code <= XA_RBEND);
+}
+
+static int note_undone(struct pass *p, const unsigned char gtrid[HF__GTRID_SIZE])
+{
+    int rc;
+
+    if (is_own(p, gtrid))
+        return HF_OK;
+    rc = grow((void **)&p->undone, &p->undone_room, p->undone_count, sizeof(*p->undone));
+    if (rc == HF_OK)
+        memcpy(p->undone[p->undone_count++], gtrid, HF__GTRID_SIZE);
+    return rc;
+}
+
+/*
+ * Presumed abort: prepared, and no decision names it. A branch that has meanwhile decided by itself
+ * is recorded under its gtrid, next to what such a record may say of others already.
+ */
+static int roll_back(struct pass *p, struct target *t, const unsigned char gtrid[HF__GTRID_SIZE],
+                     const struct hf__rec_branch *branch, const struct hf__rec *have)
+{
+    struct settle s = {.pass = p};
+    struct hf__rec rec = {.decision = HF__ROLLBACK};
+    uint32_t before = have != NULL ? have->count : 0;
+    uint32_t count = before + 1;
+    int rc = HF_OK;
+
+    memcpy(rec.gtrid, gtrid, HF__GTRID_SIZE);
+    rec.branches = calloc(count, sizeof(*rec.branches));
+    s.branches = calloc(count, sizeof(*s.branches));
+    s.reached = calloc(count, sizeof(*s.reached));
+    if (rec.branches == NULL || s.branches == NULL || s.reached == NULL) {
+        rc = hf__error(HF_ENOMEM, ENOMEM, "recover: roll back");
+    } else {
+        for (uint32_t i = 0; i < before; i++) {
+            rec.branches[i] = have->branches[i];
+            hf__branch_load(HF__ROLLBACK, &rec.branches[i], &s.branches[i]);
+        }
+        rec.branches[before] = *branch;
+        rec.count = count;
+        rec.decided_ms = have != NULL ? have->decided_ms : 0;
+        rec.sequence = have != NULL ? have->sequence : 0;
+        s.again = have != NULL;
+        s.branches[before].state = HF__B_PREPARED;
+        s.reached[before] = t;
+        s.rec = &rec;
+        hf__coord_init(&s.c, s.branches, count);
+        hf__coord_rollback(&s.c);
+        run(&s);
+        if (proves_rollback(s.answer))
+            rc = note_undone(p, gtrid);
+        else if (s.answer ==
+                 XAER_RMERR) /* by [XA] rolled back; it is looked for again all the same */
+            p->owed++;
+        p->owed += hf__coord_owed(&s.c);
+    }
+    free(rec.branches);
+    free(s.branches);
+    free(s.reached);
+    return rc;
+}
+
+static const struct hf__rec_branch *find_branch(const struct hf__rec *rec, uint32_t rm_id,
+                                                uint32_t number)
+{
+    for (uint32_t i = 0; i < rec->count; i++)
+        if (rec->branches[i].rm_id == rm_id && rec->branches[i].number == number)
+            return &rec->branches[i];
+    return NULL;
+}
+
+static void alarm_xid(struct pass *p, const struct target *t, const XID *xid, const char *what)
+{
+    char text[HF_XID_TEXT_SIZE];
+
+    (void)hf_xid_format(xid, text);
+    hf__tm_tell(p->tm, HF_LOG_ALARM, "%s: branch %s %s: left alone", t->rm->name, text, what);
+}
+
+/*
+ * Rule 5: is the branch newer than the log? Its incarnation was never given out; or it was, but not
+ * with this nonce: a restored log gives numbers out again. Ours has issued no sequence above its
+ * last.
+ */
+static int is_newer(const struct pass *p, const XID *xid, bool *ret)
+{
+    const unsigned char *gtrid = NULL;
+    uint32_t rm_id, number;
+    uint64_t sequence;
+    bool known;
+    int rc;
+
+    *ret = false;
+    if (!hf__xid_ours(xid, &gtrid, &rm_id, &number) ||
+        memcmp(gtrid, hf__log_node(p->tm->log), HF__NODE_ID_SIZE) != 0)
+        return HF_OK;
+    sequence = hf__gtrid_sequence(gtrid);
+    rc = hf__log_knows(p->tm->log, hf__gtrid_incarnation(gtrid), sequence, &known);
+    if (rc == HF_OK)
+        *ret = !known || (hf__gtrid_incarnation(gtrid) == hf__log_incarnation(p->tm->log) &&
+                          sequence > atomic_load(&p->tm->sequence));
+    return rc;
+}
+
+/* Before anything is rolled back in this pass: has the log gone back in time? */
+static int check_time(struct pass *p, const struct target *t)
+{
+    int rc = HF_OK;
+
+    for (size_t i = 0; rc == HF_OK && !p->back_in_time && i < t->count; i++) {
+        bool newer = false;
+
+        rc = is_newer(p, &t->xids[i], &newer);
+        if (rc == HF_OK && newer) {
+            p->back_in_time = true;
+            rc = hf__log_set_back_in_time(p->tm->log);
+        }
+    }
+    return rc;
+}
+
+/* Everything that classifying one XID needs. The order of the looks matters: see rule 3 and step
+   2. */
+static int look_at(struct pass *p, const struct target *t, const XID *xid, struct hf__sighting *ret,
+                   struct hf__rec *ret_rec, struct hf__rec_branch *ret_branch)
+{
+    const unsigned char *gtrid = NULL;
+    struct hf__log *log = p->tm->log;
+    hf_outcome finished;
+    uint32_t incarnation;
+    int rc;
+
+    *ret = (struct hf__sighting){.no_rollback = p->back_in_time};
+    if (!hf__xid_ours(xid, &gtrid, &ret_branch->rm_id, &ret_branch->number) ||
+        memcmp(gtrid, hf__log_node(log), HF__NODE_ID_SIZE) != 0)
+        return HF_OK;
+    ret->our_node = true;
+    ret->our_rm = ret_branch->rm_id == t->rm->id;
+    incarnation = hf__gtrid_incarnation(gtrid);
+    ret->own_incarnation = incarnation == hf__log_incarnation(log);
+    ret->running = ret->own_incarnation && !was_over(p, hf__gtrid_sequence(gtrid));
+    ret->fenced = hf__fenced(&p->fences, incarnation);
+    if (hf__log_failed(log)) /* rule 3: its outcome may be UNKNOWN */
+        return hf__error(HF_ELOG, 0, "recover: the log failed");
+    rc = is_newer(p, xid, &ret->above_highest);
+    if (rc != HF_OK)
+        return rc;
+    rc = hf__log_find(log, gtrid, ret_rec);
+    if (rc == HF_ENOTFOUND) { /* another recoverer may have committed it since the scan */
+        ret->record_commits = ret->record =
+            hf__log_recall(log, gtrid, &finished) == HF_OK && finished == HF_COMMITTED;
+        return HF_OK;
+    }
+    if (rc != HF_OK)
+        return rc;
+    ret->record = true;
+    ret->record_commits = ret_rec->decision == HF__COMMIT;
+    ret->record_lists = find_branch(ret_rec, ret_branch->rm_id, ret_branch->number) != NULL;
+    return HF_OK;
+}
+
+static int judge(struct pass *p, struct target *t, const XID *xid)
+{
+    struct hf__sighting sighting;
+    struct hf__rec rec = {.branches = NULL};
+    struct hf__rec_branch branch = {.state = HF_BRANCH_OWED};
+    int rc = look_at(p, t, xid, &sighting, &rec, &branch);
+
+    if (rc != HF_OK)
+        return rc;
+    switch (hf__classify(&sighting)) {
+    case HF__ROLL_BACK:
+        rc = roll_back(p, t, (const unsigned char *)xid->data, &branch,
+                       sighting.record ? &rec : NULL);
+        break;
+    case HF__UNLISTED:
+        alarm_xid(p, t, xid, "is not listed by the decision to commit its transaction");
+        break;
+    case HF__BACK_IN_TIME:
+        alarm_xid(p, t, xid, "is newer than the log, which must have gone back in time");
+        break;
+    case HF__FOREIGN:
+    case HF__LEAVE:
+    case HF__SETTLE:
+        break;
+    }
+    free(rec.branches);
+    return rc;
+}
+
+/* -- 5: the records --------------------------------------------------------------------------- */
+
+static struct target *find_target(const struct pass *p, uint32_t rm_id)
+{
+    for (size_t i = 0; i < p->target_count; i++)
+        if (p->targets[i].scanned && p->targets[i].rm->id == rm_id)
+            return &p->targets[i];
+    return NULL;
+}
+
+static enum hf__seen seen_in(const struct target *t, const struct hf__rec *rec,
+                             const struct hf__rec_branch *b)
+{
+    XID want;
+
+    if (t == NULL)
+        return HF__SEEN_NOT_REACHED;
+    hf__xid_make(&want, rec->gtrid, b->rm_id, b->number);
+    if (t->count == 0 || bsearch(&want, t->xids, t->count, sizeof(want), by_xid) == NULL)
+        return HF__SEEN_ABSENT;
+    return HF__SEEN_IN_SCAN;
+}
+
+static int settle_record(struct pass *p, struct hf__rec *rec)
+{
+    struct settle s = {.pass = p, .rec = rec, .again = true};
+    struct hf__rec now;
+    int rc = hf__log_find(p->tm->log, rec->gtrid, &now);
+
+    if (rc != HF_OK) /* finished since it was read, by its own thread or by another recoverer */
+        return rc == HF_ENOTFOUND ? HF_OK : rc;
+    free(now.branches);
+    if (now.sequence != rec->sequence) /* another recoverer is at it, and knows more */
+        return HF_OK;
+    s.branches = calloc(rec->count + 1, sizeof(*s.branches));
+    s.reached = calloc(rec->count + 1, sizeof(*s.reached));
+    if (s.branches == NULL || s.reached == NULL) {
+        rc = hf__error(HF_ENOMEM, ENOMEM, "recover: settle");
+    } else {
+        for (uint32_t i = 0; i < rec->count; i++) {
+            s.reached[i] = find_target(p, rec->branches[i].rm_id);
+            hf__branch_load(rec->decision, &rec->branches[i], &s.branches[i]);
+            s.branches[i].seen = (uint8_t)seen_in(s.reached[i], rec, &rec->branches[i]);
+            s.branches[i].can_probe = s.reached[i] != NULL && s.reached[i]->rm->ext.probe != NULL;
+        }
+        hf__coord_init(&s.c, s.branches, rec->count);
+        hf__coord_settle(&s.c, rec->decision);
+        run(&s);
+        p->owed += hf__coord_owed(&s.c);
+        p->unconfirmed += hf__coord_unconfirmed(&s.c);
+    }
+    free(s.branches);
+    free(s.reached);
+    return rc;
+}
+
+/* -- the pass --------------------------------------------------------------------------------- */
+
+static int make_targets(struct pass *p)
+{
+    hf_tm *tm = p->tm;
+    size_t n = 0;
+
+    (void)pthread_mutex_lock(&tm->lock);
+    for (hf_rm *rm = tm->rms; rm != NULL; rm = rm->next)
+        n++;
+    p->targets = calloc(n + 1, sizeof(*p->targets));
+    for (hf_rm *rm = tm->rms; p->targets != NULL && rm != NULL; rm = rm->next)
+        if (p->only == NULL || p->only == rm)
+            p->targets[p->target_count++].rm = rm;
+    (void)pthread_mutex_unlock(&tm->lock);
+    return p->targets != NULL ? HF_OK
+                              : hf__error(HF_ENOMEM, ENOMEM, "recover: %zu resource managers", n);
+}
+
+static int by_gtrid(const void *a, const void *b)
+{
+    return memcmp(a, b, HF__GTRID_SIZE);
+}
+
+/* Global transactions rolled back, once each; remembered, so that their owners can ask. */
+static uint64_t remember_undone(struct pass *p)
+{
+    uint64_t n = 0;
+
+    if (p->undone_count > 0)
+        qsort(p->undone, p->undone_count, HF__GTRID_SIZE, by_gtrid);
+    for (size_t i = 0; i < p->undone_count; i++) {
+        struct hf__rec rec = {.decision = HF__ROLLBACK,
+                              .outcome = HF_ROLLEDBACK,
+                              .by_recovery = true,
+                              .decided_ms = hf__now_ms(),
+                              .written_by = hf__log_incarnation(p->tm->log)};
+
+        if (i > 0 && memcmp(p->undone[i], p->undone[i - 1], HF__GTRID_SIZE) == 0)
+            continue;
+        memcpy(rec.gtrid, p->undone[i], HF__GTRID_SIZE);
+        n += hf__log_remember(p->tm->log, &rec);
+    }
+    return n;
+}
+
+static void count(struct pass *p, bool complete)
+{
+    uint64_t rolledback = remember_undone(p);
+    hf_tm_stats *stats = &p->tm->stats;
+
+    (void)pthread_mutex_lock(&p->tm->lock);
+    stats->recovered_committed += p->committed;
+    stats->recovered_rolledback += rolledback;
+    if (complete) {
+        stats->passes++;
+        stats->owed = p->owed;
+        stats->unconfirmed = p->unconfirmed;
+    }
+    (void)pthread_mutex_unlock(&p->tm->lock);
+    if (p->committed + rolledback > 0)
+        hf__tm_tell(p->tm, HF_LOG_INFO, "recovery committed %llu and rolled back %llu transactions",
+                    (unsigned long long)p->committed, (unsigned long long)rolledback);
+}
+
+static int run_pass(struct pass *p)
+{
+    int rc = make_targets(p);
+
+    hf__log_sweep(p->tm->log);
+    if (rc == HF_OK)
+        rc = hf__tx_all_running(p->tm, &p->running, &p->running_count, &p->last);
+    if (p->running_count > 0)
+        qsort(p->running, p->running_count, sizeof(*p->running), by_number);
+    if (rc == HF_OK)
+        rc = hf__log_fence_dead(p->tm->log, &p->fences);
+    p->back_in_time = p->fences.flags & HF__NODE_BACK_IN_TIME;
+    if (rc == HF_OK)
+        rc = hf__log_each(p->tm->log, keep_record, p);
+    for (size_t i = 0; rc == HF_OK && i < p->target_count; i++)
+        rc = reach(&p->targets[i]);
+    for (size_t i = 0; rc == HF_OK && i < p->target_count; i++)
+        if (p->targets[i].scanned)
+            rc = check_time(p, &p->targets[i]);
+    for (size_t i = 0; rc == HF_OK && i < p->target_count; i++)
+        for (size_t j = 0; rc == HF_OK && p->targets[i].scanned && j < p->targets[i].count; j++)
+            rc = judge(p, &p->targets[i], &p->targets[i].xids[j]);
+    for (size_t i = 0; rc == HF_OK && i < p->pending_count; i++)
+        rc = settle_record(p, &p->pending[i]);
+    return rc;
+}
+
+static void free_pass(struct pass *p)
+{
+    for (size_t i = 0; i < p->target_count; i++) {
+        if (p->targets[i].instance != NULL)
+            count_instance(p->tm, -1);
+        (void)hf_instance_close(p->targets[i].instance); /* what failed starts over next time */
+        free(p->targets[i].xids);
+    }
+    for (size_t i = 0; i < p->pending_count; i++)
+        free(p->pending[i].branches);
+    free(p->targets);
+    free(p->pending);
+    free(p->undone);
+    free(p->running);
+    free(p->fences.open);
+}
+
+/* One pass at a time. A callback of the host's that asks for another one would wait for itself. */
+static int enter(hf_tm *tm)
+{
+    int rc = HF_OK;
+
+    (void)pthread_mutex_lock(&tm->lock);
+    if (tm->passing && tm->pass_thread == hf__thread())
+        rc = hf__error(HF_ESTATE, 0, "recover: asked for inside a recovery pass");
+    while (rc == HF_OK && tm->passing)
+        (void)pthread_cond_wait(&tm->changed, &tm->lock);
+    if (rc == HF_OK) {
+        tm->passing = true;
+        tm->pass_thread = hf__thread();
+    }
+    (void)pthread_mutex_unlock(&tm->lock);
+    return rc;
+}
+
+static void leave(hf_tm *tm)
+{
+    (void)pthread_mutex_lock(&tm->lock);
+    tm->passing = false;
+    (void)pthread_cond_broadcast(&tm->changed);
+    (void)pthread_mutex_unlock(&tm->lock);
+}
+
+int hf__recover(hf_tm *tm, hf_rm *only)
+{
+    struct pass p = {.tm = tm, .only = only};
+    int rc = enter(tm);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = hf__log_failed(tm->log) ? hf__error(HF_ELOG, 0, "recover: the log failed earlier")
+                                 : run_pass(&p);
+    if (rc == HF_OK)
+        rc = hf__log_flush(tm->log);
+    if (rc == HF_EUNKNOWN || rc == HF_EFENCED)
+        hf__tm_log_failed(tm, "recover");
+    count(&p, rc == HF_OK); /* what was done was done, also if the pass did not end */
+    free_pass(&p);
+    leave(tm);
+    return rc;
+}

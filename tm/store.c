@@ -1,0 +1,1392 @@
+/*
+ * tm/store.c - sealed records on LMDB: see holdfast/internal/store.h for the contract (S1 to S5).
+ *
+ * A record is   magic 2 | kind 1 | version 1 | payload bytes 4 | sequence 8 | payload | checksum 8
+ * big-endian; the checksum is XXH3 over key, header and payload. The head record (key 0x00) holds
+ * the number of the others and the sum of their checksums modulo 2^64, brought up to date by every
+ * put and delete, so a batch costs one record more and verifying costs one walk.
+ *
+ * Why what is here is safe with LMDB 0.9.24
+ *   - mdb_txn_commit() is: data pages, fdatasync, one meta page through an O_DSYNC descriptor. A
+ *   failure
+ *     at any of them may leave the new tree on disk or not, so it is HF_EUNKNOWN and the store is
+ *     failed.
+ *   - No MDB_WRITEMAP, MDB_NOSYNC, MDB_NOMEMINIT, MDB_DUPSORT, nested or very large transactions.
+ *   - The map is replaced only while this process has no transaction: map_lock is held shared by
+ *   every
+ *     transaction and exclusively by the replacement.
+ *   - The file is extended with fallocate() before pages are used, so a full disk is met before
+ *   anything
+ *     is written, and a file shorter than its tree can only be a truncated one.
+ *   - LMDB's own lock file must be opened once in a process, as ours must: the registry sees to
+ *   both.
+ *
+ * If we crash ...                         on disk                         the next opening
+ *   after mkdir                           an empty directory              makes the rest
+ *   after LMDB made its file              no head, transaction 0          writes the head
+ *   after the head                        a head, no mark in lock file    writes the mark
+ *   in a commit                           the old tree or the new one     sees one of them, whole
+ *
+ * Locks, in this order: registry_lock; map_lock; LMDB's writer mutex. queue_lock is held for
+ * moments, and nothing is taken under it.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "check.h"
+#include "holdfast/base.h"
+#include "holdfast/internal/fault.h"
+#include "holdfast/internal/store.h"
+
+enum {
+    MAGIC = 0x4846,
+    RECORD_VERSION = 1,
+    HEADER_SIZE = 16,
+    CHECKSUM_SIZE = 8,
+    HEAD_SIZE = 64, /* payload of the head record */
+    MARK_SIZE = 32, /* what the lock file holds once the store is made */
+    PATH_SIZE = 4096,
+    GROW_BYTES = 1 << 20,    /* the file grows by this */
+    RESERVE_BYTES = 1 << 18, /* allocated beyond the last page in use, for finishing old work */
+    SMALL_BYTES = 1 << 15,   /* of it, what any batch needs */
+    PAGE_SHARE = 4096,       /* what a record's change costs beside its own bytes */
+    READERS_MAX = 1024,      /* snapshots at a time, of all processes */
+    OPEN_WAIT_MS = 10000,
+    LOCK_POLL_MS = 10,
+};
+static const char mark_magic[16] = "holdfast store\n";
+
+/* Sums over all records, in the head. */
+struct head {
+    uint32_t application;
+    uint32_t format;
+    unsigned char identity[HF__STORE_ID_SIZE];
+    uint64_t created_ms;
+    uint64_t count;
+    uint64_t sum;
+    uint64_t sequence;
+};
+
+struct hf__store {
+    MDB_env *env;
+    MDB_dbi dbi;
+    int dir_fd;
+    int lock_fd; /* -1: none */
+    unsigned flags;
+    unsigned process;
+    uint32_t application, format;
+    unsigned char identity[HF__STORE_ID_SIZE];
+    uint64_t created_ms;
+    _Atomic uint64_t commits;
+    _Atomic bool failed; /* S4 */
+    uint64_t file_bytes; /* allocated, as last seen; the leader's */
+    pthread_rwlock_t map_lock;
+    bool unmapped; /* map_lock: a resize failed; nothing can be read any more */
+
+    pthread_mutex_t queue_lock;
+    struct job *queue, **queue_end; /* queue_lock: jobs that wait for a batch */
+    unsigned batch;                 /* queue_lock: number of the batch that forms */
+    bool leading;                   /* queue_lock: somebody leads, or has been told to */
+    _Atomic uint32_t leader_word;   /* the leader-to-be sleeps on it */
+    _Atomic uint32_t batch_word[2]; /* the others of a batch sleep on one, by its number */
+    char path[PATH_SIZE];           /* of the LMDB file, for messages */
+    /* registry_lock: */
+    struct hf__store *next;
+    dev_t dir_dev;
+    ino_t dir_ino;
+    char file[64];
+};
+
+struct hf__store_txn {
+    struct hf__store *store;
+    MDB_txn *mdb;
+    /* of a write transaction: */
+    struct head head;
+    uint64_t writes_done;   /* puts and deletes */
+    uint64_t bytes_written; /* by them, about */
+    uint64_t used;          /* bytes of the file, before it */
+    bool reserve_whole;     /* new work may be taken on */
+    bool writes;
+    bool map_full;
+};
+
+static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct hf__store *registry;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+/* A child of fork may open stores of its own: another thread must not hold the registry just
+   then. */
+static void lock_registry(void)
+{
+    (void)pthread_mutex_lock(&registry_lock);
+}
+
+static void unlock_registry(void)
+{
+    (void)pthread_mutex_unlock(&registry_lock);
+}
+
+static void watch_forks(void)
+{
+    (void)pthread_atfork(lock_registry, unlock_registry, unlock_registry); /* ENOMEM: as without */
+}
+
+/* -- small things ----------------------------------------------------------------------------- */
+
+static uint64_t clock_ms(clockid_t clock)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(clock, &ts); /* cannot fail with the two clocks below */
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+uint64_t hf__now_ms(void)
+{
+    return clock_ms(CLOCK_REALTIME);
+}
+
+uint64_t hf__monotonic_ms(void)
+{
+    return clock_ms(CLOCK_MONOTONIC);
+}
+
+/* LMDB's codes, translated once. */
+static int from_mdb(const struct hf__store *s, int rc, const char *doing)
+{
+    int code = HF_EIO;
+
+    switch (rc) {
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+        code = HF_EDAMAGED;
+        break;
+    case MDB_VERSION_MISMATCH:
+        code = HF_ENEWER;
+        break;
+    case MDB_MAP_FULL:
+    case MDB_TXN_FULL:
+    case MDB_READERS_FULL:
+    case ENOSPC:
+    case EDQUOT:
+        code = HF_EFULL;
+        break;
+    case MDB_PANIC:
+        code = HF_ELOG;
+        break;
+    case ENOMEM:
+        code = HF_ENOMEM;
+        break;
+    default:
+        break;
+    }
+    return hf__error(code, rc, "%s: %s: %s", s->path, doing, mdb_strerror(rc));
+}
+
+static int damaged(const struct hf__store *s, const char *what, uint64_t at)
+{
+    return hf__error(HF_EDAMAGED, 0, "%s: %s (record %llu)", s->path, what, (unsigned long long)at);
+}
+
+static uint64_t checksum(const void *key, size_t key_size, const void *value, size_t size)
+{
+    return XXH3_64bits_withSeed(value, size, XXH3_64bits(key, key_size));
+}
+
+/* Check the seal of a record as it lies in the store. */
+static int unseal(const struct hf__store *s, const MDB_val *key, const MDB_val *val,
+                  struct hf__record *ret, uint64_t *ret_sum)
+{
+    const unsigned char *p = val->mv_data;
+    uint64_t sum;
+
+    if (val->mv_size < HEADER_SIZE + CHECKSUM_SIZE || (p[0] << 8 | p[1]) != MAGIC)
+        return damaged(s, "not a record", 0);
+    ret->size = hf__get32(p + 4);
+    ret->sequence = hf__get64(p + 8);
+    if (ret->size != val->mv_size - HEADER_SIZE - CHECKSUM_SIZE)
+        return damaged(s, "wrong length", ret->sequence);
+    sum = hf__get64(p + val->mv_size - CHECKSUM_SIZE);
+    if (sum != checksum(key->mv_data, key->mv_size, p, val->mv_size - CHECKSUM_SIZE))
+        return damaged(s, "wrong checksum", ret->sequence);
+    if (p[3] > RECORD_VERSION)
+        return hf__error(HF_ENEWER, 0, "%s: record %llu has version %u", s->path,
+                         (unsigned long long)ret->sequence, p[3]);
+    ret->kind = p[2];
+    ret->data = p + HEADER_SIZE;
+    if (ret_sum != NULL)
+        *ret_sum = sum;
+    return HF_OK;
+}
+
+static int get_sealed(struct hf__store_txn *t, const void *key, size_t key_size,
+                      struct hf__record *ret, uint64_t *ret_sum)
+{
+    MDB_val k = {.mv_size = key_size, .mv_data = (void *)key}; /* LMDB only reads it */
+    MDB_val v;
+    int rc = mdb_get(t->mdb, t->store->dbi, &k, &v);
+
+    if (rc == MDB_NOTFOUND)
+        return HF_ENOTFOUND;
+    if (rc != 0)
+        return from_mdb(t->store, rc, "read a record");
+    return unseal(t->store, &k, &v, ret, ret_sum);
+}
+
+/* Put a sealed record. Its checksum goes to ret_sum. */
+static int put_sealed(struct hf__store_txn *t, const void *key, size_t key_size, uint8_t kind,
+                      uint64_t sequence, const void *payload, size_t size, uint64_t *ret_sum)
+{
+    MDB_val k = {.mv_size = key_size, .mv_data = (void *)key};
+    MDB_val v = {.mv_size = HEADER_SIZE + size + CHECKSUM_SIZE, .mv_data = NULL};
+    unsigned char *p;
+    int rc = mdb_put(t->mdb, t->store->dbi, &k, &v, MDB_RESERVE);
+
+    if (rc != 0) {
+        t->map_full = rc == MDB_MAP_FULL;
+        return from_mdb(t->store, rc, "write a record");
+    }
+    p = v.mv_data;
+    p[0] = MAGIC >> 8;
+    p[1] = MAGIC & 0xff;
+    p[2] = kind;
+    p[3] = RECORD_VERSION;
+    hf__put32(p + 4, (uint32_t)size);
+    hf__put64(p + 8, sequence);
+    if (size > 0)
+        memcpy(p + HEADER_SIZE, payload, size);
+    *ret_sum = checksum(key, key_size, p, HEADER_SIZE + size);
+    hf__put64(p + HEADER_SIZE + size, *ret_sum);
+    return HF_OK;
+}
+
+/* -- the head --------------------------------------------------------------------------------- */
+
+static const unsigned char head_key[1] = {0};
+
+static int read_head(struct hf__store_txn *t, struct head *ret)
+{
+    struct hf__record r;
+    const unsigned char *p;
+    int rc = get_sealed(t, head_key, sizeof(head_key), &r, NULL);
+
+    if (rc != HF_OK)
+        return rc;
+    if (r.size < HEAD_SIZE)
+        return damaged(t->store, "head too short", r.sequence);
+    p = r.data;
+    ret->application = hf__get32(p);
+    ret->format = hf__get32(p + 4);
+    memcpy(ret->identity, p + 8, HF__STORE_ID_SIZE);
+    ret->created_ms = hf__get64(p + 24);
+    ret->count = hf__get64(p + 32);
+    ret->sum = hf__get64(p + 40);
+    ret->sequence = r.sequence;
+    return HF_OK;
+}
+
+static int write_head(struct hf__store_txn *t)
+{
+    unsigned char p[HEAD_SIZE] = {0};
+    uint64_t unused;
+
+    hf__put32(p, t->head.application);
+    hf__put32(p + 4, t->head.format);
+    memcpy(p + 8, t->head.identity, HF__STORE_ID_SIZE);
+    hf__put64(p + 24, t->head.created_ms);
+    hf__put64(p + 32, t->head.count);
+    hf__put64(p + 40, t->head.sum);
+    return put_sealed(t, head_key, sizeof(head_key), 0, t->head.sequence, p, sizeof(p), &unused);
+}
+
+/* -- transactions ----------------------------------------------------------------------------- */
+
+/* Another process made the map larger (bytes 0), or we need more room. */
+static int set_map(struct hf__store *s, size_t bytes)
+{
+    int rc;
+
+    (void)pthread_rwlock_wrlock(&s->map_lock);
+    rc = s->unmapped ? EIO : mdb_env_set_mapsize(s->env, bytes);
+    s->unmapped = rc != 0; /* LMDB takes the old map away first */
+    (void)pthread_rwlock_unlock(&s->map_lock);
+    return rc == 0 ? HF_OK : from_mdb(s, rc, "resize the map");
+}
+
+void hf__store_sweep(struct hf__store *s)
+{
+    int dead;
+
+    (void)mdb_reader_check(s->env, &dead); /* what it cannot check stays for the next time */
+}
+
+/* Begin with map_lock held shared; on error it is not held. */
+static int begin(struct hf__store *s, unsigned mdb_flags, MDB_txn **ret)
+{
+    enum { TRIES = 8 }; /* each time another process has to have grown the map in between */
+
+    if (s->process != hf__process())
+        return hf__error(HF_EFORK, 0, "%s: opened by the parent process", s->path);
+    for (int i = 0; i < TRIES; i++) {
+        int rc;
+
+        (void)pthread_rwlock_rdlock(&s->map_lock);
+        rc = s->unmapped ? EIO : mdb_txn_begin(s->env, NULL, mdb_flags, ret);
+        if (rc == 0)
+            return HF_OK;
+        (void)pthread_rwlock_unlock(&s->map_lock);
+        if (rc == MDB_READERS_FULL && i == 0)
+            hf__store_sweep(s);
+        else if (rc != MDB_MAP_RESIZED)
+            return from_mdb(s, rc, "begin");
+        else if ((rc = set_map(s, 0)) != HF_OK)
+            return rc;
+    }
+    return hf__error(HF_EBUSY, MDB_MAP_RESIZED, "%s: begin: the map keeps growing", s->path);
+}
+
+int hf__store_read_begin(struct hf__store *s, struct hf__store_txn **ret)
+{
+    struct hf__store_txn *t = calloc(1, sizeof(*t));
+    int rc;
+
+    if (t == NULL)
+        return hf__error(HF_ENOMEM, ENOMEM, "%s: begin a read", s->path);
+    t->store = s;
+    rc = begin(s, MDB_RDONLY, &t->mdb);
+    if (rc != HF_OK) {
+        free(t);
+        return rc;
+    }
+    *ret = t;
+    return HF_OK;
+}
+
+void hf__store_read_end(struct hf__store_txn *t)
+{
+    if (t == NULL)
+        return;
+    mdb_txn_abort(t->mdb);
+    (void)pthread_rwlock_unlock(&t->store->map_lock);
+    free(t);
+}
+
+int hf__store_get(struct hf__store_txn *t, const void *key, size_t key_size, struct hf__record *ret)
+{
+    return get_sealed(t, key, key_size, ret, NULL);
+}
+
+int hf__store_each_from(struct hf__store_txn *t, const void *prefix, size_t prefix_size,
+                        const void *from, size_t from_size, hf__store_each_fn *fn, void *user)
+{
+    MDB_val k = {.mv_size = from_size, .mv_data = (void *)from};
+    MDB_val v;
+    MDB_cursor *cursor = NULL;
+    struct hf__record r;
+    int rc = mdb_cursor_open(t->mdb, t->store->dbi, &cursor);
+
+    if (rc != 0)
+        return from_mdb(t->store, rc, "open a cursor");
+    /* Bound: the records of the store. */
+    for (rc = mdb_cursor_get(cursor, &k, &v, from_size > 0 ? MDB_SET_RANGE : MDB_FIRST); rc == 0;
+         rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+        if (prefix_size > 0 &&
+            (k.mv_size < prefix_size || memcmp(k.mv_data, prefix, prefix_size) != 0))
+            break;
+        if (k.mv_size == sizeof(head_key) && *(unsigned char *)k.mv_data == head_key[0])
+            continue;
+        rc = unseal(t->store, &k, &v, &r, NULL);
+        if (rc == HF_OK)
+            rc = fn(user, k.mv_data, k.mv_size, &r);
+        if (rc != 0) {
+            mdb_cursor_close(cursor);
+            return rc;
+        }
+    }
+    mdb_cursor_close(cursor);
+    return rc == 0 || rc == MDB_NOTFOUND ? HF_OK : from_mdb(t->store, rc, "walk");
+}
+
+int hf__store_each(struct hf__store_txn *t, const void *prefix, size_t prefix_size,
+                   hf__store_each_fn *fn, void *user)
+{
+    return hf__store_each_from(t, prefix, prefix_size, prefix, prefix_size, fn, user);
+}
+
+int hf__store_put(struct hf__store_txn *t, const void *key, size_t key_size, uint8_t kind,
+                  const void *payload, size_t size)
+{
+    struct hf__record old;
+    uint64_t old_sum = 0, new_sum;
+    int rc;
+
+    HF_CHECK(t->writes && key_size > 0 && key_size <= HF__STORE_KEY_MAX);
+    HF_CHECK(*(const unsigned char *)key != head_key[0] && size <= HF__STORE_PAYLOAD_MAX);
+    rc = get_sealed(t, key, key_size, &old, &old_sum);
+    if (rc != HF_OK && rc != HF_ENOTFOUND)
+        return rc;
+    t->writes_done++;
+    t->bytes_written += key_size + size + PAGE_SHARE;
+    t->head.count += rc == HF_ENOTFOUND;
+    rc = put_sealed(t, key, key_size, kind, ++t->head.sequence, payload, size, &new_sum);
+    t->head.sum += new_sum - old_sum;
+    return rc;
+}
+
+int hf__store_delete(struct hf__store_txn *t, const void *key, size_t key_size)
+{
+    MDB_val k = {.mv_size = key_size, .mv_data = (void *)key};
+    struct hf__record old;
+    uint64_t sum;
+    int rc;
+
+    HF_CHECK(t->writes && key_size > 0);
+    rc = get_sealed(t, key, key_size, &old, &sum);
+    if (rc != HF_OK)
+        return rc;
+    rc = mdb_del(t->mdb, t->store->dbi, &k, NULL);
+    if (rc != 0) {
+        t->map_full = rc == MDB_MAP_FULL;
+        return from_mdb(t->store, rc, "delete a record");
+    }
+    t->writes_done++;
+    t->bytes_written += PAGE_SHARE;
+    t->head.count--;
+    t->head.sum -= sum;
+    return HF_OK;
+}
+
+/* -- room ------------------------------------------------------------------------------------- */
+
+/*
+ * The file is allocated ahead of its use, so that a full disk is met before anything is written.
+ * New work is refused while less than RESERVE_BYTES are free in it; what finishes old work may use
+ * up the reserve. Called by the leader of a batch.
+ */
+static int ensure_file(struct hf__store *s, uint64_t used, uint64_t need)
+{
+    mdb_filehandle_t fd;
+    uint64_t want = (used + need + GROW_BYTES) / GROW_BYTES * GROW_BYTES;
+    int err = 0;
+
+    if (used + need <= s->file_bytes)
+        return HF_OK;
+    (void)mdb_env_get_fd(s->env, &fd); /* the environment is open */
+    if (HF_FAULT_FAILS("store:allocate"))
+        err = ENOSPC;
+    else if (fallocate(fd, 0, 0, (off_t)want) != 0)
+        err = errno;
+    if (err == EOPNOTSUPP)
+        err = ftruncate(fd, (off_t)want) == 0 ? 0 : errno;
+    if (err != 0)
+        return hf__error(err == ENOSPC || err == EDQUOT ? HF_EFULL : HF_EIO, err,
+                         "%s: allocate room: %s", s->path, strerror(err));
+    s->file_bytes = want;
+    return HF_OK;
+}
+
+/* Bytes in use by the last committed tree, and of the map. map_lock keeps the map where it is. */
+static void measure(struct hf__store *s, uint64_t *ret_used, uint64_t *ret_map)
+{
+    MDB_envinfo info;
+    MDB_stat st;
+
+    (void)pthread_rwlock_rdlock(&s->map_lock);
+    (void)mdb_env_info(s->env, &info); /* neither can fail with an open environment */
+    (void)mdb_env_stat(s->env, &st);
+    (void)pthread_rwlock_unlock(&s->map_lock);
+    *ret_used = ((uint64_t)info.me_last_pgno + 1) * st.ms_psize;
+    *ret_map = info.me_mapsize;
+}
+
+/* Room in the map and on the disk for a batch that has not begun. */
+static int ensure_room(struct hf__store_txn *t, bool map_was_full)
+{
+    struct hf__store *s = t->store;
+    uint64_t map;
+    int rc = HF_OK;
+
+    measure(s, &t->used, &map);
+    if (map_was_full || t->used + RESERVE_BYTES > map / 5 * 4)
+        rc = set_map(s, map * 2);
+    if (rc != HF_OK)
+        return rc;
+    rc = ensure_file(s, t->used, RESERVE_BYTES);
+    t->reserve_whole = rc == HF_OK;
+    return rc == HF_EFULL ? ensure_file(s, t->used, SMALL_BYTES) : rc;
+}
+
+/* Room for what a batch has written so far, and for the pages that its commit will copy on the
+   way. */
+static int ensure_written(struct hf__store_txn *t)
+{
+    uint64_t need = 2 * t->bytes_written + SMALL_BYTES;
+
+    if (need <= RESERVE_BYTES / 2)
+        return HF_OK; /* ensure_room() has seen to that, or the reserve does */
+    return ensure_file(t->store, t->used, need);
+}
+
+/* -- apply ------------------------------------------------------------------------------------ */
+
+/*
+ * Group commit. Whoever comes while nobody leads, leads: it takes all jobs that wait, runs them in
+ * one transaction, commits once, and tells the others. Those who come meanwhile queue for the next
+ * batch, and the first of them is its leader-to-be, who sleeps on a word of its own, so that
+ * handing over wakes one thread; the rest of a batch sleep on one word and are woken by one call,
+ * after the next batch has begun. Nobody waits for company: a lone caller pays one commit and no
+ * sleep.
+ *
+ * A job lives on its caller's stack. The leader does not touch it after it has stored `done`.
+ */
+struct job {
+    hf__store_fn *fn;
+    void *arg;
+    struct job *next;
+    bool spares_reserve; /* new work: refused while the reserve is not whole */
+    int rc;
+    hf_error why; /* if rc is not HF_OK */
+    _Atomic bool done;
+};
+
+static void sleep_on(_Atomic uint32_t *word, uint32_t seen)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0); /* woken, or changed */
+}
+
+static void wake(_Atomic uint32_t *word, int count)
+{
+    atomic_fetch_add(word, 1);
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
+/* Nothing after this point can be taken back: the tree may be on disk whatever is returned. */
+static int commit(struct hf__store_txn *t)
+{
+    struct hf__store *s = t->store;
+    int rc;
+
+    HF_FAULT("store:before-commit");
+    if (HF_FAULT_FAILS("store:commit-fails")) {
+        mdb_txn_abort(t->mdb);
+        rc = EIO;
+    } else {
+        rc = mdb_txn_commit(t->mdb);
+    }
+    if (rc != 0 || HF_FAULT_FAILS("store:commit-lost")) {
+        atomic_store(&s->failed, true);
+        return hf__error(HF_EUNKNOWN, rc, "%s: commit: %s; it may or may not be on disk", s->path,
+                         mdb_strerror(rc));
+    }
+    atomic_fetch_add(&s->commits, 1);
+    HF_FAULT("store:after-commit");
+    return HF_OK;
+}
+
+static void set_result(struct job *job, int rc)
+{
+    job->rc = rc;
+    if (rc != HF_OK)
+        job->why = *hf_error_last();
+}
+
+/*
+ * Run the jobs in t. A job that refuses before it has written leaves the others be. One that fails
+ * after that has spoilt the transaction: false, and each has to run alone.
+ */
+static bool run_jobs(struct hf__store_txn *t, struct job *jobs)
+{
+    for (struct job *job = jobs; job != NULL; job = job->next) {
+        uint64_t writes = t->writes_done;
+
+        if (job->spares_reserve && !t->reserve_whole) {
+            set_result(job, hf__error(HF_EFULL, ENOSPC, "%s: the disk is full", t->store->path));
+            continue;
+        }
+        set_result(job, job->fn(t, job->arg));
+        if (job->rc != HF_OK && (t->map_full || t->writes_done != writes))
+            return false;
+    }
+    return true;
+}
+
+static void set_results(struct job *jobs, int rc)
+{
+    for (struct job *job = jobs; job != NULL; job = job->next)
+        if (job->rc == HF_OK)
+            set_result(job, rc);
+}
+
+enum attempt { ATTEMPT_DONE, ATTEMPT_SPOILT, ATTEMPT_GROW };
+
+/* Everything up to the commit. HF_OK: it can be committed, if *ret says that the attempt is
+   done. */
+static int fill(struct hf__store_txn *t, struct job *jobs, enum attempt *ret)
+{
+    int rc = read_head(t, &t->head);
+
+    if (rc == HF_ENOTFOUND)
+        rc = damaged(t->store, "the head record is missing", 0);
+    if (rc != HF_OK)
+        return rc;
+    if (!run_jobs(t, jobs)) {
+        *ret = t->map_full ? ATTEMPT_GROW : ATTEMPT_SPOILT;
+        return HF_OK;
+    }
+    if (t->writes_done == 0)
+        return HF_OK;
+    rc = write_head(t);
+    if (t->map_full)
+        *ret = ATTEMPT_GROW;
+    if (rc == HF_OK)
+        rc = ensure_written(t);
+    if (rc == HF_EFULL && jobs->next != NULL)
+        *ret = ATTEMPT_SPOILT; /* not all of them may be too large */
+    return rc;
+}
+
+/* One transaction for the jobs; afterwards each has its result, unless it has to be tried again. */
+static enum attempt try_batch(struct hf__store *s, struct job *jobs, bool grow)
+{
+    struct hf__store_txn t = {.store = s, .writes = true};
+    enum attempt result = ATTEMPT_DONE;
+    int rc = ensure_room(&t, grow);
+
+    for (struct job *job = jobs; job != NULL; job = job->next)
+        job->rc = HF_OK;
+    if (rc == HF_OK)
+        rc = begin(s, 0, &t.mdb);
+    if (rc == HF_OK) {
+        rc = fill(&t, jobs, &result);
+        if (rc == HF_OK && result == ATTEMPT_DONE && t.writes_done > 0)
+            rc = commit(&t);
+        else
+            mdb_txn_abort(t.mdb);
+        (void)pthread_rwlock_unlock(&s->map_lock);
+    }
+    if (rc == HF_ELOG) /* LMDB itself gave up on an earlier commit */
+        atomic_store(&s->failed, true);
+    set_results(jobs, rc);
+    return result;
+}
+
+/* Jobs in one transaction, each time with a larger map if it was full. */
+static enum attempt run_together(struct hf__store *s, struct job *jobs)
+{
+    enum { TRIES = 8 }; /* each doubles the map */
+    enum attempt result = ATTEMPT_GROW;
+
+    for (int i = 0; i < TRIES && result == ATTEMPT_GROW; i++)
+        result = try_batch(s, jobs, i > 0);
+    return result;
+}
+
+static void run_batch(struct hf__store *s, struct job *jobs)
+{
+    if (atomic_load(&s->failed)) {
+        set_results(jobs, hf__error(HF_ELOG, 0, "%s: an earlier commit failed", s->path));
+        return;
+    }
+    if (run_together(s, jobs) == ATTEMPT_DONE)
+        return;
+    /* Bound: the jobs of the batch. Each alone keeps the result of its own last attempt. */
+    for (struct job *job = jobs, *next; job != NULL; job = next) {
+        next = job->next;
+        job->next = NULL;
+        if (run_together(s, job) == ATTEMPT_GROW && job->rc == HF_OK)
+            set_result(job, hf__error(HF_EFULL, MDB_MAP_FULL, "%s: the map is full", s->path));
+        job->next = next;
+    }
+}
+
+/* Take what waits. Its jobs sleep on the word that is returned. */
+static struct job *take_jobs(struct hf__store *s, _Atomic uint32_t **ret_word)
+{
+    struct job *jobs;
+
+    (void)pthread_mutex_lock(&s->queue_lock);
+    jobs = s->queue;
+    s->queue = NULL;
+    s->queue_end = &s->queue;
+    *ret_word = &s->batch_word[s->batch++ & 1];
+    (void)pthread_mutex_unlock(&s->queue_lock);
+    return jobs;
+}
+
+/* The next batch begins before this one's callers are woken. */
+static void hand_over(struct hf__store *s)
+{
+    bool more;
+
+    (void)pthread_mutex_lock(&s->queue_lock);
+    more = s->queue != NULL;
+    s->leading = more;
+    (void)pthread_mutex_unlock(&s->queue_lock);
+    if (more)
+        wake(&s->leader_word, 1);
+}
+
+static void lead(struct hf__store *s, const struct job *mine)
+{
+    _Atomic uint32_t *word;
+    struct job *jobs = take_jobs(s, &word), *next;
+    bool others = false;
+
+    run_batch(s, jobs);
+    hand_over(s);
+    for (struct job *job = jobs; job != NULL; job = next) {
+        next = job->next;
+        others = others || job != mine;
+        atomic_store_explicit(&job->done, true,
+                              memory_order_release); /* it may be gone after this */
+    }
+    if (others)
+        wake(word, INT_MAX);
+}
+
+/* Queue. Returns when the job is done, or when its caller has to lead. */
+static bool wait_or_lead(struct hf__store *s, struct job *job)
+{
+    _Atomic uint32_t *word;
+    uint32_t seen;
+    bool first;
+
+    (void)pthread_mutex_lock(&s->queue_lock);
+    first = s->queue == NULL;
+    *s->queue_end = job;
+    s->queue_end = &job->next;
+    if (first && !s->leading) {
+        s->leading = true;
+        (void)pthread_mutex_unlock(&s->queue_lock);
+        return true;
+    }
+    word = first ? &s->leader_word : &s->batch_word[s->batch & 1];
+    seen = atomic_load(word);
+    (void)pthread_mutex_unlock(&s->queue_lock);
+    if (first) { /* the leader-to-be: the one who leads hands over to it, and to nobody else */
+        while (atomic_load(word) == seen)
+            sleep_on(word, seen);
+        return true;
+    }
+    while (!atomic_load_explicit(&job->done, memory_order_acquire)) {
+        sleep_on(word, seen);
+        seen = atomic_load(word);
+    }
+    return false;
+}
+
+static int apply(struct hf__store *s, hf__store_fn *fn, void *arg, bool spares_reserve)
+{
+    struct job job = {.fn = fn, .arg = arg, .spares_reserve = spares_reserve};
+    int cancel;
+
+    if (s->flags & HF__STORE_READONLY)
+        return hf__error(HF_ESTATE, 0, "%s: opened for reading", s->path);
+    if (s->process != hf__process())
+        return hf__error(HF_EFORK, 0, "%s: opened by the parent process", s->path);
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    if (wait_or_lead(s, &job))
+        lead(s, &job);
+    (void)pthread_setcancelstate(cancel, NULL);
+    if (job.rc != HF_OK && job.why.code == job.rc)
+        (void)hf__error(job.why.code, job.why.native_code, "%s", job.why.text);
+    return job.rc;
+}
+
+int hf__store_apply(struct hf__store *s, hf__store_fn *fn, void *arg)
+{
+    return apply(s, fn, arg, false);
+}
+
+int hf__store_apply_new(struct hf__store *s, hf__store_fn *fn, void *arg)
+{
+    return apply(s, fn, arg, true);
+}
+
+/* -- verify ----------------------------------------------------------------------------------- */
+
+int hf__store_verify(struct hf__store *s)
+{
+    struct hf__store_txn *t = NULL;
+    struct head head;
+    struct hf__record r;
+    MDB_cursor *cursor = NULL;
+    MDB_val k, v;
+    uint64_t count = 0, sum = 0, one = 0;
+    int rc = hf__store_read_begin(s, &t);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = read_head(t, &head);
+    if (rc == HF_ENOTFOUND)
+        rc = damaged(s, "the head record is missing", 0);
+    if (rc == HF_OK && (rc = mdb_cursor_open(t->mdb, s->dbi, &cursor)) != 0)
+        rc = from_mdb(s, rc, "open a cursor");
+    /* Bound: the records of the store; a damaged tree that has a loop ends with a count that is
+       off. */
+    while (rc == HF_OK && count <= head.count &&
+           (rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
+        rc = unseal(s, &k, &v, &r, &one);
+        if (k.mv_size == sizeof(head_key) && *(unsigned char *)k.mv_data == head_key[0])
+            continue;
+        if (rc == HF_OK && r.sequence > head.sequence)
+            rc = damaged(s, "a record is newer than the head", r.sequence);
+        count++;
+        sum += one;
+    }
+    if (rc == MDB_NOTFOUND)
+        rc = HF_OK;
+    else if (rc != HF_OK && hf_strerror_name(rc) == NULL)
+        rc = from_mdb(s, rc, "walk");
+    if (rc == HF_OK && (count != head.count || sum != head.sum))
+        rc = hf__error(HF_EDAMAGED, 0, "%s: %s: %llu records, the head says %llu", s->path,
+                       count < head.count   ? "records are missing"
+                       : count > head.count ? "there are records too many"
+                                            : "a record is not the one that was written",
+                       (unsigned long long)count, (unsigned long long)head.count);
+    if (cursor != NULL)
+        mdb_cursor_close(cursor);
+    hf__store_read_end(t);
+    return rc;
+}
+
+int hf__store_info(struct hf__store *s, struct hf__store_info *ret)
+{
+    struct hf__store_txn *t = NULL;
+    struct head head;
+    uint64_t used, map;
+    int rc = hf__store_read_begin(s, &t);
+
+    if (rc == HF_OK)
+        rc = read_head(t, &head);
+    hf__store_read_end(t);
+    if (rc == HF_OK) {
+        measure(s, &used, &map);
+        *ret = (struct hf__store_info){.format = head.format,
+                                       .created_ms = head.created_ms,
+                                       .records = head.count,
+                                       .sequence = head.sequence,
+                                       .map_bytes = map,
+                                       .file_bytes = used};
+        memcpy(ret->identity, head.identity, sizeof(ret->identity));
+        ret->commits = atomic_load(&s->commits);
+    }
+    return rc;
+}
+
+const unsigned char *hf__store_identity(const struct hf__store *s)
+{
+    return s->identity;
+}
+
+const char *hf__store_lmdb_version(void)
+{
+    return mdb_version(NULL, NULL, NULL);
+}
+
+/* -- locks of the lock file ------------------------------------------------------------------- */
+
+static int set_lock(int fd, short type, uint64_t byte)
+{
+    struct flock l = {.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+
+    while (fcntl(fd, F_SETLK, &l) != 0)
+        if (errno != EINTR)
+            return errno;
+    return 0;
+}
+
+int hf__store_lock_try(struct hf__store *s, uint64_t byte)
+{
+    int err = set_lock(s->lock_fd, F_WRLCK, byte);
+
+    if (err == EACCES || err == EAGAIN)
+        return HF_EBUSY;
+    return err == 0 ? HF_OK : hf__error(HF_EIO, err, "%s: lock: %s", s->path, strerror(err));
+}
+
+void hf__store_lock_release(struct hf__store *s, uint64_t byte)
+{
+    (void)set_lock(s->lock_fd, F_UNLCK,
+                   byte); /* a lock that cannot be let go ends with the process */
+}
+
+long hf__store_lock_holder(struct hf__store *s, uint64_t byte)
+{
+    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+
+    if (fcntl(s->lock_fd, F_GETLK, &l) != 0)
+        return -1;
+    if (l.l_type == F_UNLCK)
+        return 0;
+    return l.l_pid > 0 ? l.l_pid : -1;
+}
+
+/* Byte 0, so that one process at a time opens or closes. */
+static int take_byte_0(struct hf__store *s)
+{
+    struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000L};
+
+    if (s->lock_fd < 0)
+        return HF_OK;
+    for (int waited = 0;; waited += LOCK_POLL_MS) {
+        int rc = hf__store_lock_try(s, 0);
+
+        if (rc != HF_EBUSY)
+            return rc;
+        if (s->flags & HF__STORE_EXCLUSIVE)
+            return hf__error(HF_EOWNED, 0, "%s: open in process %ld", s->path,
+                             hf__store_lock_holder(s, 0));
+        if (waited >= OPEN_WAIT_MS)
+            return hf__error(HF_EBUSY, 0, "%s: process %ld is opening or closing it", s->path,
+                             hf__store_lock_holder(s, 0));
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+void hf__store_opened(struct hf__store *s)
+{
+    if (s->lock_fd >= 0 && !(s->flags & HF__STORE_EXCLUSIVE))
+        hf__store_lock_release(s, 0);
+}
+
+/* -- opening: the directory ------------------------------------------------------------------- */
+
+static int check_file_system(const struct hf__store *s)
+{
+    static const uint32_t network[] = {
+        0x6969 /* nfs */,      0x517b /* smb */,      0xff534d42 /* cifs */, 0xfe534d42 /* smb2 */,
+        0x01021997 /* 9p */,   0x65735546 /* fuse */, 0x5346414f /* afs */,  0x73757245 /* coda */,
+        0x00c36400 /* ceph */, 0x564c /* ncp */,
+    };
+    struct statfs fs;
+
+    if (fstatfs(s->dir_fd, &fs) != 0)
+        return hf__error(HF_EIO, errno, "%s: ask for the file system: %s", s->path,
+                         strerror(errno));
+    for (size_t i = 0; i < sizeof(network) / sizeof(*network); i++)
+        if ((uint32_t)fs.f_type == network[i])
+            return hf__error(HF_ENETFS, 0, "%s: on a file system of type 0x%x", s->path,
+                             network[i]);
+    return HF_OK;
+}
+
+static int check_owner(const struct hf__store *s, const struct stat *st, const char *what)
+{
+    if (st->st_uid != geteuid())
+        return hf__error(HF_EOWNER, 0, "%s: %s belongs to user %u", s->path, what, st->st_uid);
+    if (st->st_mode & (S_IRWXG | S_IRWXO))
+        return hf__error(HF_EOWNER, 0, "%s: %s has mode %o; others must have no access", s->path,
+                         what, st->st_mode & 07777);
+    return HF_OK;
+}
+
+/* A directory that has anything else in it is somebody else's. */
+static int check_entries(const struct hf__store *s, const struct hf__store_config *cfg)
+{
+    int fd = openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *e;
+    char known[256];
+    int rc = HF_OK;
+
+    if (dir == NULL) {
+        if (fd >= 0)
+            (void)close(fd); /* nothing was written through it */
+        return hf__error(HF_EIO, errno, "%s: read the directory: %s", s->path, strerror(errno));
+    }
+    (void)snprintf(known, sizeof(known), " . .. %s %s-lock %s %s ", cfg->file, cfg->file,
+                   cfg->lock_file != NULL ? cfg->lock_file : "",
+                   cfg->companions ? cfg->companions : "");
+    while (rc == HF_OK && (e = readdir(dir)) != NULL) {
+        char name[NAME_MAX + 3];
+
+        (void)snprintf(name, sizeof(name), " %s ", e->d_name);
+        if (strstr(known, name) == NULL)
+            rc = hf__error(HF_ENOTNODE, 0, "%s: not there, and the directory has other files: %s",
+                           s->path, e->d_name);
+    }
+    (void)closedir(dir);
+    return rc;
+}
+
+/* A new name is durable when the directory that holds it is synced. */
+static int sync_parent(const struct hf__store *s)
+{
+    int fd = openat(s->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = HF_OK;
+
+    if (fd < 0 || fsync(fd) != 0)
+        rc =
+            hf__error(HF_EIO, errno, "%s: sync the parent directory: %s", s->path, strerror(errno));
+    if (fd >= 0)
+        (void)close(fd);
+    return rc;
+}
+
+static int open_dir(struct hf__store *s, const struct hf__store_config *cfg)
+{
+    struct stat st;
+
+    if (lstat(cfg->dir, &st) != 0) {
+        if (errno != ENOENT || !(cfg->flags & HF__STORE_CREATE))
+            return hf__error(errno == ENOENT ? HF_ENOTFOUND : HF_EIO, errno, "%s: %s", cfg->dir,
+                             strerror(errno));
+        if (mkdir(cfg->dir, 0700) != 0 && errno != EEXIST)
+            return hf__error(HF_EIO, errno, "%s: make the directory: %s", cfg->dir,
+                             strerror(errno));
+    } else if (S_ISLNK(st.st_mode)) {
+        return hf__error(HF_EOWNER, 0, "%s: is a symbolic link", cfg->dir);
+    } else if (!S_ISDIR(st.st_mode)) {
+        return hf__error(HF_ENOTNODE, ENOTDIR, "%s: is not a directory", cfg->dir);
+    }
+    s->dir_fd = open(cfg->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (s->dir_fd < 0 || fstat(s->dir_fd, &st) != 0)
+        return hf__error(errno == EACCES ? HF_EOWNER : HF_EIO, errno, "%s: open the directory: %s",
+                         cfg->dir, strerror(errno));
+    s->dir_dev = st.st_dev;
+    s->dir_ino = st.st_ino;
+    return check_owner(s, &st, "the directory");
+}
+
+/* Enter the registry (S5), before any file in the directory is opened. */
+static int enter_registry(struct hf__store *s)
+{
+    const struct hf__store *o;
+    int rc = HF_OK;
+
+    (void)pthread_mutex_lock(&registry_lock);
+    for (o = registry; o != NULL; o = o->next)
+        if (o->dir_dev == s->dir_dev && o->dir_ino == s->dir_ino && strcmp(o->file, s->file) == 0)
+            rc = hf__error(o->process == s->process ? HF_EOPEN : HF_EFORK, 0, "%s: %s", s->path,
+                           o->process == s->process ? "open already in this process"
+                                                    : "open in the parent process");
+    if (rc == HF_OK) {
+        s->next = registry;
+        registry = s;
+    }
+    (void)pthread_mutex_unlock(&registry_lock);
+    return rc;
+}
+
+static void leave_registry(struct hf__store *s)
+{
+    (void)pthread_mutex_lock(&registry_lock);
+    for (struct hf__store **at = &registry; *at != NULL; at = &(*at)->next)
+        if (*at == s) {
+            *at = s->next;
+            break;
+        }
+    (void)pthread_mutex_unlock(&registry_lock);
+}
+
+/* -- opening: the files ----------------------------------------------------------------------- */
+
+static int open_lock_file(struct hf__store *s, const struct hf__store_config *cfg)
+{
+    int create = cfg->flags & HF__STORE_CREATE ? O_CREAT : 0;
+    struct stat st;
+
+    if (cfg->lock_file == NULL)
+        return HF_OK;
+    s->lock_fd = openat(s->dir_fd, cfg->lock_file, O_RDWR | O_NOFOLLOW | O_CLOEXEC | create, 0600);
+    if (s->lock_fd < 0 && errno == ENOENT)
+        return hf__error(HF_ENOTNODE, errno, "%s: the lock file %s is not there", s->path,
+                         cfg->lock_file);
+    if (s->lock_fd < 0 || fstat(s->lock_fd, &st) != 0)
+        return hf__error(errno == ELOOP || errno == EACCES ? HF_EOWNER : HF_EIO, errno,
+                         "%s: open %s: %s", s->path, cfg->lock_file, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return hf__error(HF_EOWNER, 0, "%s: %s is not a file", s->path, cfg->lock_file);
+    return check_owner(s, &st, cfg->lock_file);
+}
+
+/* What the lock file says: HF_ENOTFOUND if it has no mark yet, else the identity. */
+static int read_mark(const struct hf__store *s, unsigned char ret_id[HF__STORE_ID_SIZE])
+{
+    unsigned char mark[MARK_SIZE];
+    ssize_t n = pread(s->lock_fd, mark, sizeof(mark), 0);
+
+    if (n < 0)
+        return hf__error(HF_EIO, errno, "%s: read the lock file: %s", s->path, strerror(errno));
+    if (n == 0)
+        return HF_ENOTFOUND;
+    if (n < MARK_SIZE || memcmp(mark, mark_magic, sizeof(mark_magic)) != 0)
+        return hf__error(HF_EDAMAGED, 0, "%s: the lock file is damaged", s->path);
+    memcpy(ret_id, mark + sizeof(mark_magic), HF__STORE_ID_SIZE);
+    return HF_OK;
+}
+
+static int write_mark(const struct hf__store *s)
+{
+    unsigned char mark[MARK_SIZE];
+
+    memcpy(mark, mark_magic, sizeof(mark_magic));
+    memcpy(mark + sizeof(mark_magic), s->identity, HF__STORE_ID_SIZE);
+    if (pwrite(s->lock_fd, mark, sizeof(mark), 0) != MARK_SIZE || fsync(s->lock_fd) != 0)
+        return hf__error(HF_EIO, errno, "%s: write the lock file: %s", s->path, strerror(errno));
+    return HF_OK;
+}
+
+/* Make sure that what will be read is what is on the disk: sync, then drop the cached pages. */
+static int check_data_file(struct hf__store *s, const struct hf__store_config *cfg)
+{
+    struct stat st;
+    int fd = openat(s->dir_fd, cfg->file,
+                    (cfg->flags & HF__STORE_READONLY ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_CLOEXEC);
+    int rc = HF_OK;
+
+    if (fd < 0 && errno == ENOENT)
+        return cfg->flags & HF__STORE_CREATE
+                   ? HF_ENOTFOUND
+                   : hf__error(HF_ENOTNODE, ENOENT, "%s: not there", s->path);
+    if (fd < 0 || fstat(fd, &st) != 0)
+        rc = hf__error(errno == ELOOP || errno == EACCES ? HF_EOWNER : HF_EIO, errno,
+                       "%s: open: %s", s->path, strerror(errno));
+    else if (!S_ISREG(st.st_mode))
+        rc = hf__error(HF_EOWNER, 0, "%s: is not a file", s->path);
+    else
+        rc = check_owner(s, &st, "it");
+    if (rc == HF_OK && !(cfg->flags & HF__STORE_READONLY)) {
+        if (fdatasync(fd) != 0)
+            rc = hf__error(HF_EIO, errno, "%s: sync: %s", s->path, strerror(errno));
+        else
+            (void)posix_fadvise(fd, 0, 0,
+                                POSIX_FADV_DONTNEED); /* advice: pages mapped elsewhere stay */
+    }
+    if (rc == HF_OK)
+        s->file_bytes = (uint64_t)st.st_size;
+    if (fd >= 0)
+        (void)close(fd);
+    return rc;
+}
+
+static int open_env(struct hf__store *s, const struct hf__store_config *cfg)
+{
+    unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | (cfg->flags & HF__STORE_READONLY ? MDB_RDONLY : 0);
+    mdb_filehandle_t fd;
+    uint64_t used, map;
+    MDB_txn *txn;
+    int rc = mdb_env_create(&s->env);
+
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(s->env, cfg->map_bytes != 0 ? cfg->map_bytes : (size_t)1 << 30);
+    if (rc == 0)
+        rc = mdb_env_set_maxreaders(s->env, READERS_MAX);
+    if (rc == 0)
+        rc = mdb_env_open(s->env, s->path, flags, 0600);
+    if (rc == 0)
+        rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+    if (rc != 0)
+        return rc == EINVAL ? damaged(s, "its pages have a size that LMDB does not know", 0)
+                            : from_mdb(s, rc, "open");
+    rc = mdb_dbi_open(txn, NULL, 0, &s->dbi);
+    mdb_txn_abort(txn);
+    if (rc != 0)
+        return from_mdb(s, rc, "open the record space");
+    (void)mdb_env_get_fd(s->env, &fd);
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    hf__store_sweep(s);
+    measure(s, &used, &map);
+    if (s->file_bytes != 0 && s->file_bytes < used)
+        return hf__error(HF_EDAMAGED, 0, "%s: truncated: %llu bytes of at least %llu", s->path,
+                         (unsigned long long)s->file_bytes, (unsigned long long)used);
+    return HF_OK;
+}
+
+/* A new store gets its head. Called with byte 0 locked. */
+static int make_head(struct hf__store *s)
+{
+    struct hf__store_txn t = {.store = s, .writes = true};
+    MDB_envinfo info;
+    int rc;
+
+    (void)mdb_env_info(s->env, &info);
+    if (info.me_last_txnid != 0)
+        return damaged(s, "the head record is missing", 0);
+    t.head = (struct head){.application = s->application,
+                           .format = s->format,
+                           .created_ms = hf__now_ms(),
+                           .sequence = 1};
+    if (getrandom(t.head.identity, sizeof(t.head.identity), 0) != (ssize_t)sizeof(t.head.identity))
+        return hf__error(HF_EIO, errno, "%s: make an identity: %s", s->path, strerror(errno));
+    rc = ensure_room(&t, false);
+    if (rc == HF_OK)
+        rc = begin(s, 0, &t.mdb);
+    if (rc != HF_OK)
+        return rc;
+    rc = write_head(&t);
+    if (rc == HF_OK)
+        rc = commit(&t);
+    else
+        mdb_txn_abort(t.mdb);
+    (void)pthread_rwlock_unlock(&s->map_lock);
+    if (rc == HF_OK && fsync(s->dir_fd) != 0)
+        rc = hf__error(HF_EIO, errno, "%s: sync the directory: %s", s->path, strerror(errno));
+    return rc == HF_OK ? sync_parent(s) : rc;
+}
+
+/* Read the head, or make it; then head and mark have to agree. */
+static int settle_head(struct hf__store *s)
+{
+    struct hf__store_txn *t = NULL;
+    struct head head = {0};
+    unsigned char mark[HF__STORE_ID_SIZE];
+    bool marked = false;
+    int rc;
+
+    if (s->lock_fd >= 0) {
+        rc = read_mark(s, mark);
+        if (rc != HF_OK && rc != HF_ENOTFOUND)
+            return rc;
+        marked = rc == HF_OK;
+    }
+    for (int made = 0;; made++) {
+        rc = hf__store_read_begin(s, &t);
+        if (rc == HF_OK)
+            rc = read_head(t, &head);
+        hf__store_read_end(t);
+        t = NULL;
+        if (rc != HF_ENOTFOUND || made > 0)
+            break;
+        if (marked || !(s->flags & HF__STORE_CREATE))
+            return damaged(s, "it is empty, and was not", 0);
+        rc = make_head(s);
+        if (rc != HF_OK)
+            return rc;
+    }
+    if (rc != HF_OK)
+        return rc;
+    if (head.application != s->application)
+        return hf__error(HF_ENOTNODE, 0, "%s: a store of another kind", s->path);
+    if (head.format > s->format)
+        return hf__error(HF_ENEWER, 0, "%s: format %u; this version reads up to %u", s->path,
+                         head.format, s->format);
+    memcpy(s->identity, head.identity, sizeof(s->identity));
+    s->created_ms = head.created_ms;
+    if (s->lock_fd < 0)
+        return HF_OK;
+    if (marked && memcmp(mark, s->identity, sizeof(mark)) != 0)
+        return hf__error(HF_EDAMAGED, 0, "%s: the lock file is of another store", s->path);
+    if (!marked && head.sequence > 1)
+        return hf__error(HF_EDAMAGED, 0, "%s: the lock file was removed or emptied", s->path);
+    return marked || s->flags & HF__STORE_READONLY ? HF_OK : write_mark(s);
+}
+
+static int open_files(struct hf__store *s, const struct hf__store_config *cfg)
+{
+    struct stat st;
+    bool there = fstatat(s->dir_fd, cfg->file, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    int rc = check_file_system(s);
+
+    if (rc == HF_OK && !there)
+        rc = check_entries(s, cfg);
+    if (rc == HF_OK)
+        rc = open_lock_file(s, cfg);
+    if (rc == HF_OK)
+        rc = take_byte_0(s);
+    if (rc == HF_OK)
+        rc = check_data_file(s, cfg);
+    if (rc == HF_OK || rc == HF_ENOTFOUND)
+        rc = open_env(s, cfg);
+    return rc == HF_OK ? settle_head(s) : rc;
+}
+
+static void release(struct hf__store *s)
+{
+    if (s->env != NULL)
+        mdb_env_close(s->env);
+    if (s->lock_fd >= 0)
+        (void)close(s->lock_fd); /* lets go of every byte */
+    if (s->dir_fd >= 0)
+        (void)close(s->dir_fd);
+    leave_registry(s); /* only now may this process open the directory again (S5) */
+    (void)pthread_rwlock_destroy(&s->map_lock);
+    (void)pthread_mutex_destroy(&s->queue_lock);
+    free(s);
+}
+
+/* The paths. A slash at the end would make the kernel follow a link before we can see that it is
+   one. */
+static int set_paths(struct hf__store *s, struct hf__store_config *cfg, char dir[PATH_SIZE])
+{
+    size_t length = strlen(cfg->dir);
+
+    while (length > 1 && cfg->dir[length - 1] == '/')
+        length--;
+    if (length >= PATH_SIZE || strlen(cfg->file) >= sizeof(s->file) ||
+        (size_t)snprintf(s->path, sizeof(s->path), "%.*s/%s", (int)length, cfg->dir, cfg->file) >=
+            sizeof(s->path))
+        return hf__error(HF_EINVAL, 0, "the path of a store is too long");
+    (void)snprintf(dir, PATH_SIZE, "%.*s", (int)length, cfg->dir);
+    (void)snprintf(s->file, sizeof(s->file), "%s", cfg->file);
+    cfg->dir = dir;
+    return HF_OK;
+}
+
+int hf__store_open(const struct hf__store_config *config, struct hf__store **ret)
+{
+    struct hf__store *s = calloc(1, sizeof(*s));
+    struct hf__store_config cfg = *config;
+    char dir[PATH_SIZE];
+    int rc;
+
+    if (s == NULL)
+        return hf__error(HF_ENOMEM, ENOMEM, "%s: open", config->dir);
+    (void)pthread_once(&fork_once, watch_forks);
+    s->dir_fd = s->lock_fd = -1;
+    s->flags = cfg.flags;
+    s->process = hf__process();
+    s->application = cfg.application;
+    s->format = cfg.format;
+    (void)pthread_mutex_init(&s->queue_lock, NULL);
+    s->queue_end = &s->queue;
+    (void)pthread_rwlock_init(&s->map_lock, NULL);
+    rc = set_paths(s, &cfg, dir);
+    if (rc == HF_OK)
+        rc = open_dir(s, &cfg);
+    if (rc == HF_OK)
+        rc = enter_registry(s);
+    if (rc == HF_OK)
+        rc = open_files(s, &cfg);
+    if (rc != HF_OK) {
+        release(s);
+        return rc;
+    }
+    *ret = s;
+    return HF_OK;
+}
+
+void hf__store_closing(struct hf__store *s)
+{
+    if (!(s->flags & HF__STORE_EXCLUSIVE))
+        (void)take_byte_0(s); /* if it is not to be had, closing is still better than not */
+}
+
+void hf__store_close(struct hf__store *s)
+{
+    if (s == NULL || s->process != hf__process())
+        return; /* in a child the parent's environment is not ours to touch */
+    hf__store_closing(s);
+    release(s);
+}

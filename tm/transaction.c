@@ -1,0 +1,398 @@
+/*
+ * tm/transaction.c - a global transaction while it is active: begin, enlist, delist, watch.
+ *
+ *   begin -> ACTIVE -- commit | rollback (completion.c) --> COMPLETING -> freed
+ *
+ * A transaction belongs to one thread. Each thread has a list of its current ones, one for each tm,
+ * linked through the transactions themselves: with the last error it is all the thread state that
+ * the library has.
+ *
+ * Nothing reaches the disk here: before the decision a crash leaves nothing of a transaction behind
+ * but, at most, prepared branches, which recovery rolls back because no decision names them.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "completion.h"
+#include "holdfast/internal/fault.h"
+
+static _Thread_local hf_tx *current_list;
+
+static hf_tx **find_current(const hf_tm *tm)
+{
+    hf_tx **at = &current_list;
+
+    while (*at != NULL && (*at)->tm != tm)
+        at = &(*at)->next_of_thread;
+    return at;
+}
+
+int hf__tx_check(const hf_tx *tx)
+{
+    if (tx == NULL || tx->magic != HF__TX_MAGIC)
+        return hf__error(HF_EINVAL, 0, "not a transaction");
+    return hf__tm_check(tx->tm);
+}
+
+int hf__tx_check_owner(const hf_tx *tx)
+{
+    int rc = hf__tx_check(tx);
+
+    if (rc == HF_OK && tx->owner != hf__thread())
+        rc = hf__error(HF_ETHREAD, 0, "the transaction belongs to another thread");
+    if (rc == HF_OK && atomic_load(&tx->phase) == HF__TX_COMPLETING)
+        rc = hf__error(HF_ESTATE, 0, "the transaction is completing");
+    return rc;
+}
+
+/* -- the table of running transactions -------------------------------------------------------- */
+
+static hf_tx **bucket(hf_tm *tm, uint64_t sequence)
+{
+    return &tm->running[sequence % HF__TX_BUCKETS];
+}
+
+bool hf__tx_running(hf_tm *tm, uint64_t sequence)
+{
+    const hf_tx *tx;
+
+    (void)pthread_mutex_lock(&tm->lock);
+    tx = *bucket(tm, sequence);
+    while (tx != NULL && hf__gtrid_sequence(tx->gtrid) != sequence)
+        tx = tx->next_running;
+    (void)pthread_mutex_unlock(&tm->lock);
+    return tx != NULL;
+}
+
+int hf__tx_all_running(hf_tm *tm, uint64_t **ret, size_t *ret_count, uint64_t *ret_last)
+{
+    size_t n = 0;
+    int rc = HF_OK;
+
+    (void)pthread_mutex_lock(&tm->lock);
+    *ret_last = atomic_load(&tm->sequence);
+    *ret = calloc((size_t)tm->active + 1, sizeof(**ret));
+    for (unsigned i = 0; *ret != NULL && i < HF__TX_BUCKETS; i++)
+        for (const hf_tx *tx = tm->running[i]; tx != NULL; tx = tx->next_running)
+            (*ret)[n++] = hf__gtrid_sequence(tx->gtrid);
+    if (*ret == NULL)
+        rc = hf__error(HF_ENOMEM, ENOMEM, "list %u transactions", tm->active);
+    (void)pthread_mutex_unlock(&tm->lock);
+    *ret_count = n;
+    return rc;
+}
+
+/* Take one from the pool, or make it; count it in. */
+static int take(hf_tm *tm, hf_tx **ret)
+{
+    hf_tx *tx = NULL;
+    int rc = HF_OK;
+
+    (void)pthread_mutex_lock(&tm->lock);
+    if (tm->state != HF__TM_STARTED) {
+        rc = hf__error(HF_ESTATE, 0, "begin: the node is %s",
+                       tm->state == HF__TM_OPEN ? "not started" : "closing");
+    } else {
+        tm->active++;
+        tm->stats.begun++;
+        tx = tm->pool;
+        if (tx != NULL) {
+            tm->pool = tx->next_running;
+            tm->pool_count--;
+        }
+    }
+    (void)pthread_mutex_unlock(&tm->lock);
+    if (rc != HF_OK)
+        return rc;
+    if (tx == NULL) {
+        tx = calloc(1, sizeof(*tx));
+        if (tx == NULL) {
+            (void)pthread_mutex_lock(&tm->lock);
+            tm->active--;
+            (void)pthread_mutex_unlock(&tm->lock);
+            return hf__error(HF_ENOMEM, ENOMEM, "begin");
+        }
+        tx->branches = tx->inline_branches;
+        tx->members = tx->inline_members;
+        tx->room = HF__TX_INLINE;
+    }
+    *ret = tx;
+    return HF_OK;
+}
+
+static void free_tx(hf_tx *tx)
+{
+    if (tx->branches != tx->inline_branches) {
+        free(tx->branches);
+        free(tx->members);
+    }
+    free(tx->syncs);
+    free(tx);
+}
+
+void hf__tx_free_pool(hf_tm *tm)
+{
+    while (tm->pool != NULL) {
+        hf_tx *tx = tm->pool;
+
+        tm->pool = tx->next_running;
+        free_tx(tx);
+    }
+}
+
+void hf__tx_leave_thread(hf_tx *tx)
+{
+    hf_tx **at = find_current(tx->tm);
+
+    HF_CHECK(*at == tx);
+    *at = tx->next_of_thread;
+    tx->next_of_thread = NULL;
+}
+
+void hf__tx_finish(hf_tx *tx, hf_outcome outcome, bool owes)
+{
+    hf_tm *tm = tx->tm;
+    hf_tx **at, *surplus = tx;
+
+    tx->magic = 0;
+    (void)pthread_mutex_lock(&tm->lock);
+    at = bucket(tm, hf__gtrid_sequence(tx->gtrid));
+    while (*at != tx)
+        at = &(*at)->next_running;
+    *at = tx->next_running;
+    tm->active--;
+    tm->stats.committed += outcome == HF_COMMITTED;
+    tm->stats.rolledback += outcome == HF_ROLLEDBACK;
+    if (tm->pool_count < HF__TX_POOL_MAX) {
+        tx->next_running = tm->pool;
+        tm->pool = tx;
+        tm->pool_count++;
+        surplus = NULL;
+    }
+    if (owes) { /* locks are held somewhere: a pass is due at once */
+        tm->pause_ms = HF__PAUSE_FIRST_MS;
+        tm->next_pass_ms = 0;
+    }
+    if (owes || tm->state == HF__TM_CLOSING)
+        (void)pthread_cond_broadcast(&tm->changed);
+    (void)pthread_mutex_unlock(&tm->lock);
+    if (surplus != NULL)
+        free_tx(surplus);
+}
+
+/* -- begin ------------------------------------------------------------------------------------ */
+
+int hf_tx_begin(hf_tm *tm, uint32_t timeout_ms, hf_tx **ret_tx)
+{
+    hf_tx *tx = NULL;
+    hf_tx **slot;
+    uint64_t sequence;
+    int rc = hf__tm_check(tm);
+
+    if (rc == HF_OK && ret_tx == NULL)
+        rc = hf__error(HF_EINVAL, 0, "begin: nowhere to put the transaction");
+    if (rc != HF_OK)
+        return rc;
+    if (*find_current(tm) != NULL)
+        return hf__error(HF_ESTATE, 0, "begin: this thread has a transaction already");
+    if ((atomic_load(&tm->sequence) + 1) >> (64 - HF__NONCE_BITS) != hf__log_nonce(tm->log))
+        return hf__error(HF_ELIMIT, 0,
+                         "begin: this opening's identifiers are used up; open it again");
+    if (hf__log_failed(tm->log))
+        return hf__error(HF_ELOG, 0, "begin: the log failed; close the node and open it again");
+    rc = take(tm, &tx);
+    if (rc != HF_OK)
+        return rc;
+    tx->magic = HF__TX_MAGIC;
+    tx->tm = tm;
+    tx->owner = hf__thread();
+    tx->deadline_ms = timeout_ms != 0 ? hf__monotonic_ms() + timeout_ms : 0;
+    atomic_store(&tx->phase, HF__TX_ACTIVE);
+    tx->sync_count = tx->count = 0;
+    tx->numbers = 0;
+    (void)pthread_mutex_lock(&tm->lock);
+    sequence = atomic_fetch_add(&tm->sequence, 1) + 1; /* given out and listed in one step */
+    hf__gtrid_make(tx->gtrid, hf__log_node(tm->log), hf__log_incarnation(tm->log), sequence);
+    slot = bucket(tm, sequence);
+    tx->next_running = *slot;
+    *slot = tx;
+    (void)pthread_mutex_unlock(&tm->lock);
+    tx->next_of_thread = current_list;
+    current_list = tx;
+    *ret_tx = tx;
+    return HF_OK;
+}
+
+hf_tx *hf_tx_current(hf_tm *tm)
+{
+    return tm != NULL && tm->process == hf__process() ? *find_current(tm) : NULL;
+}
+
+/* -- enlist and delist ------------------------------------------------------------------------ */
+
+/* Room for one branch more. */
+static int grow(hf_tx *tx)
+{
+    unsigned room = 2 * tx->room;
+    struct hf__branch *branches;
+    struct hf__member *members;
+
+    if (tx->count >= HF__BRANCHES_MAX)
+        return hf__error(HF_ELIMIT, 0, "enlist: the transaction has %u branches already",
+                         tx->count);
+    if (tx->count < tx->room)
+        return HF_OK;
+    branches = calloc(room, sizeof(*branches));
+    members = calloc(room, sizeof(*members));
+    if (branches == NULL || members == NULL) {
+        free(branches);
+        free(members);
+        return hf__error(HF_ENOMEM, ENOMEM, "enlist: room for %u branches", room);
+    }
+    memcpy(branches, tx->branches, tx->count * sizeof(*branches));
+    memcpy(members, tx->members, tx->count * sizeof(*members));
+    if (tx->branches != tx->inline_branches) {
+        free(tx->branches);
+        free(tx->members);
+    }
+    tx->branches = branches;
+    tx->members = members;
+    tx->room = room;
+    return HF_OK;
+}
+
+void hf__tx_branch_xid(const hf_tx *tx, unsigned branch, XID *ret)
+{
+    const struct hf__member *m = &tx->members[branch];
+
+    hf__xid_make(ret, tx->gtrid, m->instance->rm->id, m->number);
+}
+
+/* xa_start for a branch that is new, or TMJOIN for one that was delisted. */
+static int start(hf_tx *tx, unsigned branch, long flags)
+{
+    hf_instance *instance = tx->members[branch].instance;
+    hf_rm *rm = instance->rm;
+    char text[256] = "it gives no reason";
+    int native = 0, code;
+    XID xid;
+
+    hf__tx_branch_xid(tx, branch, &xid);
+    code = rm->xa->xa_start_entry(&xid, instance->rmid, flags);
+    HF_FAULT("enlist:started");
+    if (code == XA_OK) {
+        instance->associated = true;
+        instance->thread = hf__thread();
+        tx->branches[branch].state = HF__B_ACTIVE;
+        return HF_OK;
+    }
+    hf__instance_error(instance, &native, text, sizeof(text));
+    instance->broken = instance->broken || code == XAER_RMFAIL;
+    if (flags & TMJOIN) /* the branch is there, and cannot go on [XA 4.6] */
+        atomic_store(&tx->phase, HF__TX_ROLLBACK_ONLY);
+    return hf__error(HF_ERM, native != 0 ? native : code, "%s: xa_start answered %s: %s", rm->name,
+                     hf__xa_name(code), text);
+}
+
+int hf_tx_enlist(hf_tx *tx, hf_instance *instance)
+{
+    int rc = hf__tx_check_owner(tx);
+
+    if (rc == HF_OK &&
+        (instance == NULL || instance->magic != HF__INSTANCE_MAGIC || instance->rm->tm != tx->tm))
+        rc = hf__error(HF_EINVAL, 0, "enlist: not an instance of this node");
+    if (rc == HF_OK && instance->broken)
+        rc = hf__error(HF_ESTATE, 0, "%s: enlist: the instance is broken", instance->rm->name);
+    if (rc == HF_OK && instance->tx != NULL && instance->tx != tx)
+        rc = hf__error(HF_EBUSY, 0, "%s: enlist: the instance works for another transaction",
+                       instance->rm->name);
+    if (rc == HF_OK && atomic_load(&tx->phase) == HF__TX_ROLLBACK_ONLY)
+        rc = hf__error(HF_EROLLEDBACK, 0, "enlist: the transaction can only roll back");
+    if (rc != HF_OK)
+        return rc;
+    if (instance->tx == tx)
+        return instance->associated ? HF_OK : start(tx, instance->branch, TMJOIN);
+    rc = grow(tx);
+    if (rc != HF_OK)
+        return rc;
+    tx->branches[tx->count] =
+        (struct hf__branch){.state = HF__B_ACTIVE, .can_probe = instance->rm->ext.probe != NULL};
+    tx->members[tx->count] = (struct hf__member){.instance = instance, .number = ++tx->numbers};
+    rc = start(tx, tx->count, TMNOFLAGS);
+    if (rc != HF_OK)
+        return rc;
+    instance->tx = tx;
+    instance->branch = tx->count++;
+    return HF_OK;
+}
+
+int hf_tx_delist(hf_tx *tx, hf_instance *instance)
+{
+    XID xid;
+    int rc = hf__tx_check_owner(tx), code;
+
+    if (rc == HF_OK && (instance == NULL || instance->magic != HF__INSTANCE_MAGIC))
+        rc = hf__error(HF_EINVAL, 0, "delist: not an instance");
+    if (rc == HF_OK && instance->tx != tx)
+        rc = hf__error(HF_ENOTFOUND, 0, "%s: delist: not enlisted in this transaction",
+                       instance->rm->name);
+    if (rc != HF_OK || !instance->associated || !instance->rm->thread_bound)
+        return rc;
+    hf__tx_branch_xid(tx, instance->branch, &xid);
+    code = instance->rm->xa->xa_end_entry(&xid, instance->rmid, TMSUCCESS);
+    instance->associated = false;
+    hf__coord_ended(&tx->branches[instance->branch], code);
+    if (tx->branches[instance->branch].state == HF__B_IDLE)
+        return HF_OK;
+    atomic_store(&tx->phase, HF__TX_ROLLBACK_ONLY);
+    instance->broken = instance->broken || code == XAER_RMFAIL;
+    return hf__error(HF_ERM, code, "%s: xa_end answered %s: the transaction can only roll back",
+                     instance->rm->name, hf__xa_name(code));
+}
+
+/* -- the rest --------------------------------------------------------------------------------- */
+
+int hf_tx_set_rollback_only(hf_tx *tx)
+{
+    int rc = hf__tx_check(tx);
+    int phase = HF__TX_ACTIVE;
+
+    if (rc == HF_OK && !atomic_compare_exchange_strong(&tx->phase, &phase, HF__TX_ROLLBACK_ONLY) &&
+        phase == HF__TX_COMPLETING)
+        rc = hf__error(HF_ESTATE, 0, "set rollback-only: the transaction is completing");
+    return rc;
+}
+
+int hf_tx_xid(const hf_tx *tx, XID *ret_xid)
+{
+    int rc = hf__tx_check(tx);
+
+    if (rc == HF_OK && ret_xid == NULL)
+        rc = hf__error(HF_EINVAL, 0, "nowhere to put the identifier");
+    if (rc == HF_OK)
+        hf__xid_make(ret_xid, tx->gtrid, 0, 0);
+    return rc;
+}
+
+int hf_tx_watch(hf_tx *tx, const hf_sync *sync)
+{
+    int rc = hf__tx_check_owner(tx);
+
+    if (rc == HF_OK && sync == NULL)
+        rc = hf__error(HF_EINVAL, 0, "watch: nobody to call");
+    if (rc != HF_OK)
+        return rc;
+    if (tx->sync_count == tx->sync_room) {
+        unsigned room = tx->sync_room != 0 ? 2 * tx->sync_room : 4;
+        hf_sync *syncs = realloc(tx->syncs, room * sizeof(*syncs));
+
+        if (syncs == NULL)
+            return hf__error(HF_ENOMEM, ENOMEM, "watch: room for %u watchers", room);
+        tx->syncs = syncs;
+        tx->sync_room = room;
+    }
+    tx->syncs[tx->sync_count++] = *sync;
+    return HF_OK;
+}
