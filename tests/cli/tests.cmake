@@ -1,0 +1,51 @@
+# What is delivered, seen from outside: by nm, by an installation, by the programs' exit codes.
+
+function(hf_cli_test name labels)
+    add_test(NAME cli.${name} COMMAND ${ARGN})
+    set_tests_properties(cli.${name} PROPERTIES LABELS "cli;${labels}" TIMEOUT ${hf_test_timeout})
+endfunction()
+
+# The program of the canary is not a test: it has to fail.
+hf_test_program(unit_canary unit "${PROJECT_SOURCE_DIR}/tests/unit/canary.c" "")
+hf_cli_test(canary cli-short
+    "${CMAKE_CURRENT_LIST_DIR}/canary.sh" $<TARGET_FILE:unit_canary>)
+
+foreach(room IN ITEMS tm kv)
+    get_target_property(dir hf_${room}_objects SOURCE_DIR)
+    cmake_path(RELATIVE_PATH dir BASE_DIRECTORY "${PROJECT_SOURCE_DIR}")
+    hf_cli_test(walls_of_${room} cli-short "${CMAKE_CURRENT_LIST_DIR}/walls.sh"
+        "${CMAKE_C_COMPILER}" "${PROJECT_SOURCE_DIR}" "${dir}"
+        "$<TARGET_PROPERTY:hf_${room}_objects,INCLUDE_DIRECTORIES>")
+endforeach()
+
+# The programs that are installed with the library must be as clean as it is.
+set(hf_clean "${CMAKE_CURRENT_LIST_DIR}/release_is_clean.sh")
+set(hf_clean_files "${PROJECT_SOURCE_DIR}" $<TARGET_FILE:holdfast> $<TARGET_FILE:holdfast_static>)
+if(HOLDFAST_FAULTS)
+    hf_cli_test(release_is_clean__notices_a_fault_build cli-short
+        "${hf_clean}" --expect-dirty ${hf_clean_files})
+else()
+    foreach(program IN ITEMS txctl bank bank_verify bank_chaos)
+        if(TARGET ${program})
+            list(APPEND hf_clean_files $<TARGET_FILE:${program}>)
+        endif()
+    endforeach()
+    hf_cli_test(release_is_clean cli-short "${hf_clean}" ${hf_clean_files})
+endif()
+
+if(TARGET bank)
+    hf_cli_test(bank_input cli-short "${CMAKE_CURRENT_LIST_DIR}/bank_input.sh" $<TARGET_FILE:bank>)
+endif()
+
+# A stranger's program is not compiled with our sanitizers, and cannot load a library that is.
+if(NOT HOLDFAST_SANITIZE)
+    foreach(how IN ITEMS package pkg-config)
+        hf_cli_test(consumer_by_${how} consumer "${CMAKE_CURRENT_LIST_DIR}/consumer.sh" ${how}
+            "${PROJECT_BINARY_DIR}" "${PROJECT_SOURCE_DIR}" "${CMAKE_C_COMPILER}")
+    endforeach()
+endif()
+
+add_test(NAME lint.tree COMMAND "${PROJECT_SOURCE_DIR}/tools/lint/check")
+add_test(NAME lint.notices_planted_violations
+    COMMAND "${PROJECT_SOURCE_DIR}/tools/lint/check" --self-test)
+set_tests_properties(lint.tree lint.notices_planted_violations PROPERTIES LABELS lint TIMEOUT 60)

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# must_fail.sh WORDS COMMAND...: the command has to fail, with exit status 1, and to say WORDS.
+set -u
+words=$1
+shift
+out=$("$@" 2>&1)
+status=$?
+printf '%s\n' "$out"
+if [ "$status" -ne 1 ]; then
+    echo "must_fail: exit status $status, not 1: the planted bug was not caught"
+    exit 1
+fi
+if ! grep -qF -- "$words" <<<"$out"; then
+    echo "must_fail: it failed, but not with: $words"
+    exit 1
+fi
