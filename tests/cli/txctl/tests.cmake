@@ -1,0 +1,19 @@
+# txctl from outside: each script gets the program, a maker of nodes and the sources.
+
+add_executable(make_node "${PROJECT_SOURCE_DIR}/tests/unit/tm/make_node.c")
+target_include_directories(make_node PRIVATE "${PROJECT_SOURCE_DIR}/tm")
+target_link_libraries(make_node PRIVATE holdfast_static Threads::Threads)
+
+foreach(script IN ITEMS usage dead live damage man)
+    add_test(NAME cli.txctl_${script}
+        COMMAND "${CMAKE_CURRENT_LIST_DIR}/${script}.sh"
+            $<TARGET_FILE:txctl> $<TARGET_FILE:make_node> "${PROJECT_SOURCE_DIR}")
+    set_tests_properties(cli.txctl_${script} PROPERTIES LABELS cli TIMEOUT ${hf_test_timeout})
+endforeach()
+
+add_executable(txctl_server "${CMAKE_CURRENT_LIST_DIR}/server.c")
+target_link_libraries(txctl_server PRIVATE holdfast)
+add_test(NAME cli.txctl_server
+    COMMAND "${CMAKE_CURRENT_LIST_DIR}/server.sh"
+        $<TARGET_FILE:txctl> $<TARGET_FILE:txctl_server> "${PROJECT_SOURCE_DIR}")
+set_tests_properties(cli.txctl_server PROPERTIES LABELS cli TIMEOUT ${hf_test_timeout})
