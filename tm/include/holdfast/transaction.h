@@ -138,8 +138,8 @@ HF_API int hf_tx_watch(hf_tx *tx, const hf_sync *sync) HF_MUST_CHECK;
  * @retval HF_EROLLEDBACK  ROLLEDBACK: a vote was no, a vote was lost, it was rollback-only or too
  *                         late, or the log refused the decision before writing; or every branch
  *                         rolled back by itself after it. The work may be done again.
- * @retval HF_EHEURISTIC   MIXED or HAZARD: recorded in the log, unless that refused; an operator has
- *                         to look (txctl).
+ * @retval HF_EHEURISTIC   MIXED or HAZARD: recorded in the log, unless that refused; an operator
+ *                         has to look (txctl).
  * @retval HF_EUNKNOWN     UNKNOWN: the log failed while deciding. No branch is told anything, all
  *                         of its instances are broken, the tm takes no more work. Do not do the
  *                         work again: close and open the tm, here or in another process, then
