@@ -30,7 +30,7 @@ endforeach()
 add_library(holdfast::holdfast ALIAS holdfast)
 
 # What is not in the map stays inside. The shared library names everything that it needs.
-set(hf_map "${PROJECT_SOURCE_DIR}/holdfast.map")
+set(hf_map "${PROJECT_SOURCE_DIR}/tools/cmake/holdfast.map")
 set_target_properties(holdfast PROPERTIES
     VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR}
