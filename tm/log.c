@@ -388,7 +388,7 @@ int hf__log_bind(struct hf__log *log, const char *name, const unsigned char *ide
     b.want.has_identity = identity != NULL;
     if (identity != NULL)
         memcpy(b.want.identity, identity, HF_IDENTITY_SIZE);
-    rc = apply(log, bind_name, &b, true);
+    rc = apply(log, bind_name, &b, false); /* not new work: recovery on a full disk needs it */
     if (rc == HF_OK)
         *ret_id = b.want.id;
     return rc;
