@@ -1,0 +1,113 @@
+/*
+ * tools/bench/bench.h - what the files of hf-bench share.
+ *
+ * A *side* is one way to do the work: ours, or the baseline. measure.c runs a side on some threads
+ * for a while, which gives a sample; rounds of both sides, one after the other, give a row.
+ */
+#ifndef HF_BENCH_H
+#define HF_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    BENCH_THREADS_MAX = 1024,     /* at a time */
+    BENCH_THREAD_COUNTS_MAX = 16, /* rows of one run */
+    BENCH_ROUNDS_MAX = 99,
+};
+
+struct bench_options {
+    const char *measure; /* "commit" or "begin" */
+    unsigned threads[BENCH_THREAD_COUNTS_MAX];
+    unsigned rows; /* in use of them */
+    unsigned rounds;
+    double seconds;  /* of each round and side, if count is 0 */
+    uint64_t count;  /* transactions of each thread, round and side; 0: as many as fit */
+    uint64_t warmup; /* of each thread before the clock starts */
+    bool json;
+    const char *dir;
+};
+
+/* -- latencies (histogram.c) ------------------------------------------------------------------ */
+
+enum { HISTOGRAM_SUB_BITS = 5, HISTOGRAM_BUCKETS = (64 - HISTOGRAM_SUB_BITS) << 5 };
+
+/* Counts of nanoseconds in buckets that are 1/32 of a power of two wide. One thread's. */
+struct histogram {
+    uint64_t total;
+    uint64_t buckets[HISTOGRAM_BUCKETS];
+};
+
+void histogram_add(struct histogram *h, uint64_t ns);
+void histogram_merge(struct histogram *into, const struct histogram *from);
+/* The middle of the bucket in which the part-th of all lies, in microseconds; 0 if it is empty. */
+double histogram_us(const struct histogram *h, double part);
+
+/* -- what reaches the disk (flushes.c) -------------------------------------------------------- */
+
+struct flushes {
+    uint64_t log_commits; /* LMDB's: meta pages written through an O_DSYNC descriptor */
+    uint64_t flushes;     /* those, and calls of fdatasync() and fsync() */
+};
+
+/* Of this process, since it began. */
+struct flushes flushes_now(void);
+
+/* -- sides ------------------------------------------------------------------------------------ */
+
+struct worker;
+
+struct side {
+    const char *name;
+    void *shared;                                 /* given to open */
+    int (*open)(void *shared, void **ret_thread); /* what one thread needs; 0 is good */
+    int (*transact)(void *thread);                /* 0 is good; anything else ends the run */
+    int (*close)(void *thread);
+    void (*loop)(struct worker *w); /* measured_loop or raw_loop, see measure.c */
+};
+
+/* node.c: a node in dir and two resource managers that do nothing. */
+struct node;
+int node_open(const char *dir, struct node **ret);
+int node_close(struct node *node); /* NULL is allowed */
+struct side node_commit_side(struct node *node);
+struct side node_begin_side(struct node *node);
+
+/* raw.c, behind raw.h. */
+struct raw;
+struct side raw_side(struct raw *raw);
+
+/* -- measuring -------------------------------------------------------------------------------- */
+
+/* One round of one side, or the medians of its rounds, value by value. */
+struct sample {
+    double tx_per_s;
+    double p50_us, p99_us, p999_us;
+    double cpu_us_per_tx; /* user and system, of all threads */
+    double log_commits_per_tx, flushes_per_tx;
+};
+
+struct row {
+    unsigned threads;
+    struct sample ours, baseline;
+    const char *baseline_name; /* NULL: there is none */
+    double ratio;              /* median of each round's own; ours through baseline's */
+};
+
+void measured_loop(struct worker *w);
+void raw_loop(struct worker *w);
+
+/* Rounds on some threads. baseline may be NULL. 0, or -1 after saying why on stderr. */
+int measure_row(const struct bench_options *o, unsigned threads, const struct side *ours,
+                const struct side *baseline, struct row *ret);
+/* End the round that runs, and the run with it. From a signal handler. */
+void measure_interrupt(void);
+
+/* -- telling (report.c) ----------------------------------------------------------------------- */
+
+/* To stdout, as a table or one JSON document. 0, or -1 if it could not be written. */
+int report(const struct bench_options *o, const struct row *rows);
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * tools/bench/report.c - rows as a table for people, or as one JSON document; complaints on stderr.
+ *
+ * The document's shape is interface: {"schema":1,"measure":...,"rows":[...]}, one object for each
+ * thread count and baseline. Members may be added, none is taken away or changes its meaning.
+ */
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "bench.h"
+
+void complain(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)fputs("hf-bench: ", stderr); /* if stderr is gone there is nobody to tell */
+    (void)vfprintf(stderr, format, args);
+    (void)fputc('\n', stderr);
+    va_end(args);
+}
+
+/* -- JSON ------------------------------------------------------------------------------------- */
+
+static json_t *row_json(const struct row *row)
+{
+    const struct sample *s = &row->ours;
+    json_t *baseline_per_s = row->baseline_name ? json_real(row->baseline.tx_per_s) : json_null();
+    json_t *ratio = row->baseline_name ? json_real(row->ratio) : json_null();
+
+    return json_pack("{s:i, s:f, s:s?, s:o, s:o, s:f, s:f, s:f, s:f, s:f}", /* in this order */
+                     "threads", (int)row->threads, "tx_per_s", s->tx_per_s, "baseline",
+                     row->baseline_name, "baseline_per_s", baseline_per_s, "ratio", ratio, "p50_us",
+                     s->p50_us, "p99_us", s->p99_us, "p999_us", s->p999_us, "log_commits_per_tx",
+                     s->log_commits_per_tx, "flushes_per_tx", s->flushes_per_tx);
+}
+
+static int report_json(const struct bench_options *o, const struct row *rows)
+{
+    json_t *array = json_array();
+    json_t *document =
+        json_pack("{s:i, s:s, s:O}", "schema", 1, "measure", o->measure, "rows", array);
+    int rc = document != NULL ? 0 : -1;
+
+    for (unsigned i = 0; i < o->rows && rc == 0; i++)
+        rc = json_array_append_new(array, row_json(&rows[i]));
+    if (rc == 0)
+        rc = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    json_decref(document);
+    json_decref(array);
+    return rc == 0 && putchar('\n') == '\n' ? 0 : -1;
+}
+
+/* -- the table -------------------------------------------------------------------------------- */
+
+static void print_side(unsigned threads, const char *name, const struct sample *s,
+                       const char *ratio)
+{
+    printf("%7u  %-8s %9.0f %6s %9.1f %9.1f %9.1f %10.1f %11.3f %11.3f\n", threads, name,
+           s->tx_per_s, ratio, s->p50_us, s->p99_us, s->p999_us, s->cpu_us_per_tx,
+           s->log_commits_per_tx, s->flushes_per_tx);
+}
+
+static void report_table(const struct bench_options *o, const struct row *rows)
+{
+    printf("%7s  %-8s %9s %6s %9s %9s %9s %10s %11s %11s\n", "threads", "side", "tx/s", "ratio",
+           "p50 us", "p99 us", "p99.9 us", "cpu us/tx", "commits/tx", "flushes/tx");
+    for (unsigned i = 0; i < o->rows; i++) {
+        const struct row *row = &rows[i];
+        char ratio[32] = "";
+
+        if (row->baseline_name != NULL)
+            (void)snprintf(ratio, sizeof(ratio), "%.3f", row->ratio);
+        print_side(row->threads, "holdfast", &row->ours, ratio);
+        if (row->baseline_name != NULL)
+            print_side(row->threads, row->baseline_name, &row->baseline, "");
+    }
+}
+
+int report(const struct bench_options *o, const struct row *rows)
+{
+    int rc = 0;
+
+    if (o->json)
+        rc = report_json(o, rows);
+    else
+        report_table(o, rows);
+    if (rc != 0 || fflush(stdout) != 0 || ferror(stdout)) {
+        complain("cannot write the report");
+        return -1;
+    }
+    return 0;
+}
