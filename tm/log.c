@@ -161,7 +161,10 @@ static int check_not_fenced(struct hf__store_txn *t, const struct hf__log *log)
     return HF_OK;
 }
 
-static int put_rec(struct hf__store_txn *t, const struct hf__rec *rec)
+typedef int put_fn(struct hf__store_txn *, const void *, size_t, uint8_t, const void *, size_t);
+
+/* put: hf__store_put or hf__store_add. */
+static int put_rec(struct hf__store_txn *t, const struct hf__rec *rec, put_fn *put)
 {
     unsigned char key[HF__KEY_SIZE_MAX], small[SMALL_RECORD];
     size_t size = hf__rec_size(rec);
@@ -171,7 +174,7 @@ static int put_rec(struct hf__store_txn *t, const struct hf__rec *rec)
     if (buf == NULL)
         return hf__error(HF_ENOMEM, ENOMEM, "encode a transaction of %u branches", rec->count);
     hf__rec_encode(rec, buf);
-    rc = hf__store_put(t, key, hf__key_gtrid(key, 'T', rec->gtrid), 'T', buf, size);
+    rc = put(t, key, hf__key_gtrid(key, 'T', rec->gtrid), 'T', buf, size);
     if (buf != small)
         free(buf);
     return rc;
@@ -187,32 +190,49 @@ struct batch {
     struct hf__rec *rec; /* NULL: removals only */
     enum expects expects;
     unsigned removals_max;
-    uint64_t dropped_end;
 };
 
-/* Another process may have recovered the transaction since we read its record: it knows more. */
-static int check_expected(struct hf__store_txn *t, const struct batch *b)
+static int put_expected(struct hf__store_txn *t, const struct batch *b)
 {
     unsigned char key[HF__KEY_SIZE_MAX];
     struct hf__record r;
-    int rc = hf__store_get(t, key, hf__key_gtrid(key, 'T', b->rec->gtrid), &r);
+    int rc;
 
-    if (rc != HF_OK && rc != HF_ENOTFOUND)
-        return rc;
-    HF_CHECK(rc == HF_ENOTFOUND || b->expects != DECIDES); /* one transaction is decided once */
-    if ((rc == HF_OK) != (b->expects == IS_THERE) ||
-        (rc == HF_OK && b->rec->sequence != 0 && b->rec->sequence != r.sequence))
+    if (b->expects != IS_THERE) {
+        rc = put_rec(t, b->rec, hf__store_add);
+        HF_CHECK(rc != HF_EEXIST || b->expects != DECIDES); /* one transaction is decided once */
+    } else {
+        rc = hf__store_get(t, key, hf__key_gtrid(key, 'T', b->rec->gtrid), &r);
+        if (rc == HF_OK && (b->rec->sequence == 0 || b->rec->sequence == r.sequence))
+            return put_rec(t, b->rec, hf__store_put);
+    }
+    /* Another process has recovered the transaction since we read its record: it knows more. */
+    if (rc == HF_EEXIST || rc == HF_ENOTFOUND || (rc == HF_OK && b->expects == IS_THERE))
         return hf__error(HF_EBUSY, 0, "another process is recovering the same transaction");
-    return HF_OK;
+    return rc;
 }
 
-/* Drop some of what waits. dropped_end: how far, to be forgotten once the batch is durable. */
+/* What a batch does once, for the first of its jobs that comes so far. */
+enum { MARK_NOT_FENCED = 1, MARK_DROPPED = 2 };
+
+static void forget_dropped(void *user, uint64_t end)
+{
+    struct hf__log *log = user;
+
+    (void)pthread_mutex_lock(&log->release_lock);
+    log->ring_first = end;
+    (void)pthread_mutex_unlock(&log->release_lock);
+}
+
+/* Drop some of what waits, to be forgotten once the batch is durable. */
 static int drop_released(struct hf__store_txn *t, struct batch *b)
 {
     struct hf__log *log = b->log;
     unsigned char gtrids[REMOVALS_PER_BATCH][HF__GTRID_SIZE];
     uint64_t first, n;
 
+    if (*hf__store_marks(t) & MARK_DROPPED)
+        return HF_OK;
     (void)pthread_mutex_lock(&log->release_lock);
     first = log->ring_first;
     n = log->ring_end - first;
@@ -228,19 +248,20 @@ static int drop_released(struct hf__store_txn *t, struct batch *b)
         if (rc != HF_OK && rc != HF_ENOTFOUND) /* another recoverer may have dropped it */
             return rc;
     }
-    b->dropped_end = first + n;
+    *hf__store_marks(t) |= MARK_DROPPED;
+    hf__store_on_commit(t, forget_dropped, log, first + n);
     return HF_OK;
 }
 
 static int fill_batch(struct hf__store_txn *t, void *arg)
 {
     struct batch *b = arg;
-    int rc = check_not_fenced(t, b->log);
+    int rc = *hf__store_marks(t) & MARK_NOT_FENCED ? HF_OK : check_not_fenced(t, b->log);
 
+    if (rc == HF_OK)
+        *hf__store_marks(t) |= MARK_NOT_FENCED;
     if (rc == HF_OK && b->rec != NULL)
-        rc = check_expected(t, b);
-    if (rc == HF_OK && b->rec != NULL)
-        rc = put_rec(t, b->rec);
+        rc = put_expected(t, b);
     return rc == HF_OK ? drop_released(t, b) : rc;
 }
 
@@ -255,13 +276,7 @@ static int write_batch(struct hf__log *log, struct hf__rec *rec, enum expects ex
         b.removals_max = REMOVALS_WHEN_FULL;
         rc = apply(log, fill_batch, &b, add);
     }
-    if (rc != HF_OK)
-        return rc;
-    (void)pthread_mutex_lock(&log->release_lock);
-    if (log->ring_first < b.dropped_end)
-        log->ring_first = b.dropped_end;
-    (void)pthread_mutex_unlock(&log->release_lock);
-    return HF_OK;
+    return rc;
 }
 
 int hf__log_decide(struct hf__log *log, struct hf__rec *rec)
@@ -309,19 +324,25 @@ int hf__log_flush(struct hf__log *log)
     return rc;
 }
 
-void hf__log_release(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE])
+/* Put it into the ring; false if that is full. */
+static bool queue_release(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE])
 {
-    bool full;
+    bool room;
 
     (void)pthread_mutex_lock(&log->release_lock);
-    full = log->ring_end - log->ring_first == RING_SIZE;
-    (void)pthread_mutex_unlock(&log->release_lock);
-    if (full)
-        (void)hf__log_flush(log); /* if it fails the record stays: recovery proves and drops it */
-    (void)pthread_mutex_lock(&log->release_lock);
-    if (log->ring_end - log->ring_first < RING_SIZE)
+    room = log->ring_end - log->ring_first < RING_SIZE;
+    if (room)
         memcpy(log->ring[log->ring_end++ % RING_SIZE], gtrid, HF__GTRID_SIZE);
     (void)pthread_mutex_unlock(&log->release_lock);
+    return room;
+}
+
+void hf__log_release(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE])
+{
+    if (queue_release(log, gtrid))
+        return;
+    (void)hf__log_flush(log);        /* if it fails the record stays: */
+    (void)queue_release(log, gtrid); /* recovery proves and drops it */
 }
 
 bool hf__log_releasing(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE])
@@ -953,7 +974,7 @@ static int put_open(struct hf__store_txn *t, void *arg)
     if (rc == HF_OK)
         rc = hf__store_each_from(t, "T", 1, s->from, s->from_size, copy_open, s);
     for (unsigned i = 0; rc >= 0 && i < s->count && i < s->max; i++) {
-        int put = put_rec(t, &s->recs[i]);
+        int put = put_rec(t, &s->recs[i], hf__store_put);
 
         rc = put == HF_OK ? rc : put;
     }

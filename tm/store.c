@@ -127,6 +127,10 @@ struct hf__store_txn {
     bool reserve_whole;     /* new work may be taken on */
     bool writes;
     bool map_full;
+    unsigned marks; /* the user's */
+    void (*on_commit)(void *user, uint64_t number);
+    void *on_commit_user;
+    uint64_t on_commit_number;
 };
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -253,15 +257,18 @@ static int get_sealed(struct hf__store_txn *t, const void *key, size_t key_size,
     return unseal(t->store, &k, &v, ret, ret_sum);
 }
 
-/* Put a sealed record. Its checksum goes to ret_sum. */
+/* Put a sealed record. Its checksum goes to ret_sum. mdb_flags: 0, or MDB_NOOVERWRITE. */
 static int put_sealed(struct hf__store_txn *t, const void *key, size_t key_size, uint8_t kind,
-                      uint64_t sequence, const void *payload, size_t size, uint64_t *ret_sum)
+                      uint64_t sequence, const void *payload, size_t size, unsigned mdb_flags,
+                      uint64_t *ret_sum)
 {
     MDB_val k = {.mv_size = key_size, .mv_data = (void *)key};
     MDB_val v = {.mv_size = HEADER_SIZE + size + CHECKSUM_SIZE, .mv_data = NULL};
     unsigned char *p;
-    int rc = mdb_put(t->mdb, t->store->dbi, &k, &v, MDB_RESERVE);
+    int rc = mdb_put(t->mdb, t->store->dbi, &k, &v, MDB_RESERVE | mdb_flags);
 
+    if (rc == MDB_KEYEXIST)
+        return HF_EEXIST;
     if (rc != 0) {
         t->map_full = rc == MDB_MAP_FULL;
         return from_mdb(t->store, rc, "write a record");
@@ -316,7 +323,7 @@ static int write_head(struct hf__store_txn *t)
     hf__put64(p + 24, t->head.created_ms);
     hf__put64(p + 32, t->head.count);
     hf__put64(p + 40, t->head.sum);
-    return put_sealed(t, head_key, sizeof(head_key), 0, t->head.sequence, p, sizeof(p), &unused);
+    return put_sealed(t, head_key, sizeof(head_key), 0, t->head.sequence, p, sizeof(p), 0, &unused);
 }
 
 /* -- transactions ----------------------------------------------------------------------------- */
@@ -448,9 +455,31 @@ int hf__store_put(struct hf__store_txn *t, const void *key, size_t key_size, uin
     t->writes_done++;
     t->bytes_written += key_size + size + PAGE_SHARE;
     t->head.count += rc == HF_ENOTFOUND;
-    rc = put_sealed(t, key, key_size, kind, ++t->head.sequence, payload, size, &new_sum);
+    rc = put_sealed(t, key, key_size, kind, ++t->head.sequence, payload, size, 0, &new_sum);
     t->head.sum += new_sum - old_sum;
     return rc;
+}
+
+int hf__store_add(struct hf__store_txn *t, const void *key, size_t key_size, uint8_t kind,
+                  const void *payload, size_t size)
+{
+    uint64_t sum;
+    int rc;
+
+    HF_CHECK(t->writes && key_size > 0 && key_size <= HF__STORE_KEY_MAX);
+    HF_CHECK(*(const unsigned char *)key != head_key[0] && size <= HF__STORE_PAYLOAD_MAX);
+    rc = put_sealed(t, key, key_size, kind, t->head.sequence + 1, payload, size, MDB_NOOVERWRITE,
+                    &sum);
+    if (rc == HF_EEXIST)
+        return rc;
+    t->writes_done++; /* also if it failed: the transaction may be spoilt */
+    if (rc != HF_OK)
+        return rc;
+    t->bytes_written += key_size + size + PAGE_SHARE;
+    t->head.sequence++;
+    t->head.count++;
+    t->head.sum += sum;
+    return HF_OK;
 }
 
 int hf__store_delete(struct hf__store_txn *t, const void *key, size_t key_size)
@@ -474,6 +503,19 @@ int hf__store_delete(struct hf__store_txn *t, const void *key, size_t key_size)
     t->head.count--;
     t->head.sum -= sum;
     return HF_OK;
+}
+
+unsigned *hf__store_marks(struct hf__store_txn *t)
+{
+    return &t->marks;
+}
+
+void hf__store_on_commit(struct hf__store_txn *t, void (*fn)(void *user, uint64_t number),
+                         void *user, uint64_t number)
+{
+    t->on_commit = fn;
+    t->on_commit_user = user;
+    t->on_commit_number = number;
 }
 
 /* -- room ------------------------------------------------------------------------------------- */
@@ -599,6 +641,8 @@ static int commit(struct hf__store_txn *t)
                          mdb_strerror(rc));
     }
     atomic_fetch_add(&s->commits, 1);
+    if (t->on_commit != NULL)
+        t->on_commit(t->on_commit_user, t->on_commit_number);
     HF_FAULT("store:after-commit");
     return HF_OK;
 }

@@ -151,8 +151,18 @@ int hf__store_apply_new(struct hf__store *store, hf__store_fn *fn, void *arg);
 enum { HF__STORE_PAYLOAD_MAX = 1 << 24 };
 int hf__store_put(struct hf__store_txn *txn, const void *key, size_t key_size, uint8_t kind,
                   const void *payload, size_t size);
+/* The same for a key that is not there; HF_EEXIST: it is, and nothing was done. Half as dear. */
+int hf__store_add(struct hf__store_txn *txn, const void *key, size_t key_size, uint8_t kind,
+                  const void *payload, size_t size);
 /* HF_ENOTFOUND */
 int hf__store_delete(struct hf__store_txn *txn, const void *key, size_t key_size);
+/* Bits of the user's that are 0 when a transaction begins: for what a batch needs once, however
+   many jobs it has. A job that fails must not leave one behind that it has not earned. */
+unsigned *hf__store_marks(struct hf__store_txn *txn);
+/* Have fn(user, number) called once the transaction is durable, by the leader, before it tells
+   anybody; never if it does not become so. One for a transaction. */
+void hf__store_on_commit(struct hf__store_txn *txn, void (*fn)(void *user, uint64_t number),
+                         void *user, uint64_t number);
 
 /* -- for all who stand on it ------------------------------------------------------------------ */
 
