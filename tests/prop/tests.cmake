@@ -15,3 +15,9 @@ if(HOLDFAST_FAULTS AND NOT "${HOLDFAST_SANITIZE}" MATCHES "thread")
     set_tests_properties(prop.walk.catches.nothing-else PROPERTIES
         LABELS prop TIMEOUT 120 WILL_FAIL TRUE)
 endif()
+
+# Sanitizers bring a malloc() of their own.
+if(NOT HOLDFAST_SANITIZE)
+    hf_test(prop hot_path hot_path.c)
+    set_target_properties(prop_hot_path PROPERTIES ENABLE_EXPORTS ON)
+endif()
