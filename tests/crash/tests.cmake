@@ -2,6 +2,7 @@
 
 hf_test(crash fence crash_fence.c LABELS crash-light)
 hf_test(crash pair crash_pair.c LABELS crash-light)
+hf_test(crash many crash_many.c ARGUMENTS --seconds 20)
 # LMDB has to find the test's pwrite() before libc's.
 set_target_properties(crash_fence PROPERTIES ENABLE_EXPORTS ON)
 
