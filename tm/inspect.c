@@ -3,14 +3,17 @@
  *
  * What always holds
  *   N1  No snapshot is held between calls, nor while a callback runs: what a call needs is copied
- * out of one snapshot first. A reader that is stopped in the middle of a line of output pins
- * nothing. N2  Nothing is written but a request, and that through an opening of its own: a store is
- * opened once in a process, so the one for reading is closed before and opened again after. N3  An
- * incarnation is alive if its byte of the lock file is locked, or if that cannot be told. N4  The
- * history is a guest: if it cannot be opened, only hf_inspect_history() and hf_inspect_verify() say
- * so.
+ *       out of one snapshot first. A reader that is stopped in the middle of a line of output pins
+ *       nothing.
+ *   N2  Nothing is written but a request or an adoption, and that through an opening of its own: a
+ *       store is opened once in a process, so the one for reading is closed before and opened again
+ *       after.
+ *   N3  An incarnation is alive if its byte of the lock file is locked, or if that cannot be told.
+ *   N4  The history is a guest: if it cannot be opened, only hf_inspect_history() and
+ *       hf_inspect_verify() say so.
  *
  * If we crash in hf_inspect_ask(), the request is in the log whole or not at all (S3 of store.h).
+ * hf_inspect_adopt() has a crash table of its own, in adopt.c.
  */
 #include "holdfast/inspect.h"
 
@@ -21,6 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "adopt.h"
 #include "record.h"
 
 enum {
@@ -208,7 +212,8 @@ static int count_alive(const hf_inspect *in, const struct entry *e, uint32_t *re
 int hf_inspect_get_node(hf_inspect *in, hf_inspect_node *ret)
 {
     struct hf__store_info info;
-    struct hf__node node = {0};
+    static const unsigned char none[HF__STORE_ID_SIZE];
+    struct hf__node node = {0}, place = {0};
     struct copy copy;
     uint32_t living = 0;
     int rc;
@@ -240,6 +245,14 @@ int hf_inspect_get_node(hf_inspect *in, hf_inspect_node *ret)
                              .map_bytes = info.map_bytes,
                              .lmdb = hf__store_lmdb_version()};
     put_hex(ret->identity, info.identity, sizeof(info.identity));
+    if (memcmp(info.former, none, sizeof(none)) != 0)
+        put_hex(ret->former, info.former, sizeof(info.former));
+    place.nonce = node.nonce; /* only the embedder knows it */
+    hf__place_find(in->dir, &place);
+    if (hf__place_check(in->dir, &node, &place) != HF_OK) {
+        ret->moved = 1;
+        (void)snprintf(ret->moved_text, sizeof(ret->moved_text), "%s", hf_error_last()->text);
+    }
     return HF_OK;
 }
 
@@ -381,7 +394,8 @@ static int show(const struct hf__rec *rec, const struct rms *rms,
                         .decided_ms = rec->decided_ms,
                         .branch_count = rec->count,
                         .branches = branches,
-                        .written_by = rec->written_by};
+                        .written_by = rec->written_by,
+                        .left = rec->left};
     int rc;
 
     if (branches == NULL)
@@ -445,6 +459,27 @@ static int history_state(const hf_inspect *in)
     return e->code == HF_OK ? HF_OK : hf__error(e->code, e->native_code, "%s", e->text);
 }
 
+/* What was left to the original of this copy, if it is one: *at is what comes after bindings. */
+static int show_left(const struct entry *at, const struct rms *rms,
+                     int (*fn)(void *, const hf_inspect_tx *), void *user)
+{
+    int rc = HF_OK;
+
+    for (; rc == HF_OK && at != NULL; at = at->next) {
+        struct hf__rec rec;
+
+        if (at->record.kind != 'O' || at->key_size != 1 + HF__GTRID_SIZE)
+            return hf__error(HF_EDAMAGED, 0, "a record of the original is of another kind");
+        rc = hf__rec_decode(at->bytes + 1, at->record.data, at->record.size, &rec);
+        if (rc != HF_OK)
+            break;
+        rec.left = true;
+        rc = show(&rec, rms, fn, user);
+        free(rec.branches);
+    }
+    return rc;
+}
+
 int hf_inspect_history(hf_inspect *in, int (*fn)(void *, const hf_inspect_tx *), void *user)
 {
     struct rms rms = {0};
@@ -454,14 +489,14 @@ int hf_inspect_history(hf_inspect *in, int (*fn)(void *, const hf_inspect_tx *),
 
     if (in == NULL || fn == NULL)
         return refuse_arguments("the history");
-    if (in->history == NULL)
-        return history_state(in);
-    rc = copy_kinds(in->log, "R", &names);
+    rc = copy_kinds(in->log, "RO", &names);
     e = names.first;
     if (rc == HF_OK)
         rc = read_rms(&e, &rms);
     if (rc == HF_OK)
-        rc = copy_kinds(in->history, "H", &copy);
+        rc = show_left(e, &rms, fn, user);
+    if (rc == HF_OK)
+        rc = in->history != NULL ? copy_kinds(in->history, "H", &copy) : history_state(in);
     for (e = copy.first; rc == HF_OK && e != NULL; e = e->next) {
         struct hf__rec rec;
 
@@ -538,6 +573,7 @@ static int check_log_record(void *user, const unsigned char *key, size_t key_siz
             rc = above("resource manager", b.id, "the next to be given", limits->next_rm_id);
         return rc;
     case 'T':
+    case 'O':
         return check_transaction(key, key_size, r, limits);
     case 'Q':
         return hf__request_decode(key, key_size, r, &q);
@@ -671,7 +707,7 @@ static int note_request(void *user, const unsigned char *key, size_t key_size,
 }
 
 /* Add a request under the next number, and drop what is older than the newest REQUESTS_KEPT. */
-static int put_request(struct hf__store_txn *txn, void *arg)
+int hf__put_request(struct hf__store_txn *txn, void *arg)
 {
     struct hf__request *q = arg;
     struct span span = {0};
@@ -710,7 +746,7 @@ int hf_inspect_ask(hf_inspect *in, int verb, const char *reason, uint64_t *ret_n
     rc = open_log(in->dir, 0, &writable);
     if (rc == HF_OK) {
         hf__store_opened(writable);
-        rc = hf__store_apply(writable, put_request, &q);
+        rc = hf__store_apply(writable, hf__put_request, &q);
         hf__store_close(writable);
     }
     if (rc != HF_OK)
@@ -721,4 +757,23 @@ int hf_inspect_ask(hf_inspect *in, int verb, const char *reason, uint64_t *ret_n
         return hf__error(rc, failure.native_code, "%s", failure.text);
     *ret_number = q.number;
     return HF_OK;
+}
+
+/* -- adoption --------------------------------------------------------------------------------- */
+
+int hf_inspect_adopt(hf_inspect *in, int how, const char *reason)
+{
+    hf_error failure = {0};
+    int rc;
+
+    if (in == NULL)
+        return refuse_arguments("by adopting");
+    hf__store_close(in->log); /* a store is opened once in a process (N2) */
+    in->log = NULL;
+    rc = hf__adopt(in->dir, how, reason);
+    if (rc != HF_OK)
+        failure = *hf_error_last();
+    if (open_log(in->dir, HF__STORE_READONLY, &in->log) == HF_OK)
+        hf__store_opened(in->log); /* else the next call says that there is no node any more */
+    return rc == HF_OK ? HF_OK : hf__error(rc, failure.native_code, "%s", failure.text);
 }

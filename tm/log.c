@@ -26,7 +26,6 @@
 #include "log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -34,9 +33,9 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <unistd.h>
 
+#include "adopt.h"
 #include "check.h"
 #include "coordinator.h"
 #include "holdfast/internal/fault.h"
@@ -820,11 +819,30 @@ int hf__log_recall(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE
     return rc;
 }
 
+int hf__log_former(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE], hf_outcome *ret)
+{
+    struct hf__store_txn *t;
+    struct hf__record r;
+    unsigned char key[HF__KEY_SIZE_MAX];
+    int rc = hf__store_read_begin(log->store, &t);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = hf__store_get(t, key, hf__key_gtrid(key, 'O', gtrid), &r);
+    if (rc == HF_OK && r.size >= HF__REC_BYTES)
+        *ret = ((const unsigned char *)r.data)[1];
+    else if (rc == HF_OK)
+        rc = hf__error(HF_EDAMAGED, 0, "the log has a record of %zu bytes", r.size);
+    hf__store_read_end(t);
+    return rc == HF_ENOTFOUND ? hf__log_recall(log, gtrid, ret) : rc;
+}
+
 /* -- claim and open --------------------------------------------------------------------------- */
 
 struct claim {
     struct hf__log *log;
     const char *dir;
+    uint64_t nonce;      /* the embedder's */
     uint32_t below;      /* the highest incarnation so far */
     uint32_t stale[256]; /* old incarnations to drop */
     uint32_t stale_count;
@@ -835,29 +853,6 @@ static uint64_t pid_namespace(void)
     struct stat st;
 
     return stat("/proc/self/ns/pid", &st) == 0 ? (uint64_t)st.st_ino : 0;
-}
-
-/* Where the log lives, to be compared by later openings. */
-static void locate(const char *dir, struct hf__node *n)
-{
-    char text[33] = "", path[4096];
-    struct statfs fs;
-    struct stat st;
-    int fd = open("/etc/machine-id", O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
-
-    for (int i = 0; got == 32 && i < 16; i++) {
-        char two[3] = {text[2 * i], text[2 * i + 1], '\0'};
-
-        n->machine[i] = (unsigned char)strtoul(two, NULL, 16);
-    }
-    if (fd >= 0)
-        (void)close(fd);
-    if (statfs(dir, &fs) == 0)
-        memcpy(&n->file_system, &fs.f_fsid, sizeof(n->file_system));
-    (void)snprintf(path, sizeof(path), "%s/%s", dir, HF__LOG_FILE);
-    if (stat(path, &st) == 0)
-        n->inode = st.st_ino;
 }
 
 /* LMDB tells readers apart by pid: everybody who has the node open must see the same pids. */
@@ -881,6 +876,13 @@ static int check_incarnation(void *user, const unsigned char *key, size_t key_si
     return 0;
 }
 
+static int refuse_unknown(const struct claim *c, uint32_t number)
+{
+    return hf__error(HF_EBACKINTIME, 0,
+                     "%s: process %ld lives as incarnation %u, which the log does not know", c->dir,
+                     hf__store_lock_holder(c->log->store, number), number);
+}
+
 /* The number of the new incarnation, under its lock (L4). */
 static int take_number(struct claim *c, struct hf__node *node)
 {
@@ -892,9 +894,7 @@ static int take_number(struct claim *c, struct hf__node *node)
         number = node->highest;
     rc = log->locked && log->incarnation == number ? HF_OK : hf__store_lock_try(log->store, number);
     if (rc == HF_EBUSY)
-        return hf__error(HF_EBACKINTIME, 0,
-                         "%s: process %ld lives as incarnation %u, which the log does not know",
-                         c->dir, hf__store_lock_holder(log->store, number), number);
+        return refuse_unknown(c, number);
     if (rc != HF_OK)
         return rc;
     log->incarnation = node->highest = number;
@@ -911,9 +911,11 @@ static int put_claim(struct hf__store_txn *t, void *arg)
     int rc = get_node(t, &node);
 
     if (rc == HF_ENOTFOUND) {
-        locate(c->dir, &node);
+        hf__place_find(c->dir, &node);
         rc = HF_OK;
     }
+    if (node.nonce == 0)
+        node.nonce = c->nonce;
     c->stale_count = 0; /* this may be a second try */
     c->below = node.highest;
     if (rc == HF_OK)
@@ -1030,6 +1032,26 @@ static void open_history(struct hf__log *log, const char *dir)
     }
 }
 
+/* Is this where the node was? Before anything is written, and while nobody else opens it. */
+static int check_place(const struct hf__log *log, const struct claim *c)
+{
+    struct hf__node was = {0}, now = {.nonce = c->nonce};
+    struct hf__store_txn *t;
+    int rc = hf__store_read_begin(log->store, &t);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = get_node(t, &was);
+    hf__store_read_end(t);
+    if (rc != HF_OK)
+        return rc == HF_ENOTFOUND ? HF_OK : rc; /* it is being made */
+    hf__place_find(c->dir, &now);
+    rc = hf__place_check(c->dir, &was, &now);
+    if (rc == HF_EMOVED && hf__store_lock_holder(log->store, was.highest + 1) != 0)
+        return refuse_unknown(c, was.highest + 1); /* the graver of the two */
+    return rc;
+}
+
 static int make_nonce(struct hf__log *log)
 {
     if (getrandom(&log->nonce, sizeof(log->nonce), 0) != (ssize_t)sizeof(log->nonce))
@@ -1040,7 +1062,7 @@ static int make_nonce(struct hf__log *log)
     return HF_OK;
 }
 
-int hf__log_open(const char *dir, struct hf__log **ret)
+int hf__log_open_with(const char *dir, const char *nonce, struct hf__log **ret)
 {
     struct hf__store_config cfg = {.dir = dir,
                                    .file = HF__LOG_FILE,
@@ -1050,7 +1072,7 @@ int hf__log_open(const char *dir, struct hf__log **ret)
                                    .format = HF__LOG_FORMAT,
                                    .flags = HF__STORE_CREATE};
     struct hf__log *log = calloc(1, sizeof(*log));
-    struct claim c = {.log = log, .dir = dir};
+    struct claim c = {.log = log, .dir = dir, .nonce = hf__place_nonce(nonce)};
     int rc;
 
     if (log == NULL)
@@ -1059,6 +1081,8 @@ int hf__log_open(const char *dir, struct hf__log **ret)
     rc = hf__store_open(&cfg, &log->store);
     if (rc == HF_OK)
         rc = hf__store_verify(log->store);
+    if (rc == HF_OK)
+        rc = check_place(log, &c);
     if (rc == HF_OK)
         rc = make_nonce(log);
     if (rc == HF_OK)
@@ -1076,6 +1100,11 @@ int hf__log_open(const char *dir, struct hf__log **ret)
     (void)pthread_mutex_destroy(&log->release_lock);
     free(log);
     return rc;
+}
+
+int hf__log_open(const char *dir, struct hf__log **ret)
+{
+    return hf__log_open_with(dir, NULL, ret);
 }
 
 static int put_closed(struct hf__store_txn *t, void *arg)

@@ -31,6 +31,8 @@ struct hf__fences {
 /* Open or make the node in dir, verify all of it, claim an incarnation. Errors as hf_tm_open(). A
    history that cannot be opened is not an error: hf__log_warning() tells of it. */
 int hf__log_open(const char *dir, struct hf__log **ret);
+/* The same with a nonce of the embedder's, which is compared with the one stored; NULL: none. */
+int hf__log_open_with(const char *dir, const char *nonce, struct hf__log **ret);
 /* clean: nothing of ours is unfinished but what the log itself tells; the incarnation is closed
    durably. */
 void hf__log_close(struct hf__log *log, bool clean);
@@ -86,5 +88,7 @@ int hf__log_request_done(struct hf__log *log, uint64_t number);
    caller's. */
 bool hf__log_remember(struct hf__log *log, const struct hf__rec *rec);
 int hf__log_recall(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE], hf_outcome *ret);
+/* Of a transaction under a former identity: left to the original, or in the history. */
+int hf__log_former(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE], hf_outcome *ret);
 
 #endif

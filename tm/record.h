@@ -17,6 +17,8 @@
  *                                     decided ms 8 | written by incarnation 4 | 0 4, then each
  *                                     branch: rm id 4 | number 4 | state 1 | token bytes 1 | code 2
  *                                     | token
+ *   'O' gtrid 28         left:        a transaction's payload, of a former identity of the node:
+ *                                     it belongs to the original that this node is a copy of
  *   'Q' number 8         request:     verb 1 | state 1 | 0 2 | uid 4 | asked ms 8 | done ms 8 |
  *                                     incarnation 4 | rm id 4 | reason bytes 2 | reason
  * The history is a store of its own with the keys
@@ -110,6 +112,7 @@ struct hf__rec {
     uint8_t decision; /* enum hf__decision: HF__COMMIT or HF__ROLLBACK */
     uint8_t outcome;  /* hf_outcome */
     bool by_recovery;
+    bool left;           /* to the original of a copy: it was read from an 'O' record */
     uint64_t decided_ms; /* since 1970 */
     uint32_t written_by; /* incarnation */
     uint64_t sequence;   /* of the record, as it was read; 0: it was not */

@@ -25,6 +25,7 @@
  *   after mkdir                           an empty directory              makes the rest
  *   after LMDB made its file              no head, transaction 0          writes the head
  *   after the head                        a head, no mark in lock file    writes the mark
+ *   after a new identity's batch          the mark names the former one   writes the mark
  *   in a commit                           the old tree or the new one     sees one of them, whole
  *
  * Locks, in this order: registry_lock; map_lock; LMDB's writer mutex. queue_lock is held for
@@ -84,6 +85,7 @@ struct head {
     uint64_t count;
     uint64_t sum;
     uint64_t sequence;
+    unsigned char former[HF__STORE_ID_SIZE]; /* identity before this one; zero: none */
 };
 
 struct hf__store {
@@ -308,6 +310,7 @@ static int read_head(struct hf__store_txn *t, struct head *ret)
     ret->created_ms = hf__get64(p + 24);
     ret->count = hf__get64(p + 32);
     ret->sum = hf__get64(p + 40);
+    memcpy(ret->former, p + 48, HF__STORE_ID_SIZE);
     ret->sequence = r.sequence;
     return HF_OK;
 }
@@ -323,6 +326,7 @@ static int write_head(struct hf__store_txn *t)
     hf__put64(p + 24, t->head.created_ms);
     hf__put64(p + 32, t->head.count);
     hf__put64(p + 40, t->head.sum);
+    memcpy(p + 48, t->head.former, HF__STORE_ID_SIZE);
     return put_sealed(t, head_key, sizeof(head_key), 0, t->head.sequence, p, sizeof(p), 0, &unused);
 }
 
@@ -516,6 +520,13 @@ void hf__store_on_commit(struct hf__store_txn *t, void (*fn)(void *user, uint64_
     t->on_commit = fn;
     t->on_commit_user = user;
     t->on_commit_number = number;
+}
+
+void hf__store_renew(struct hf__store_txn *t, const unsigned char identity[HF__STORE_ID_SIZE])
+{
+    HF_CHECK(t->writes);
+    memcpy(t->head.former, t->head.identity, HF__STORE_ID_SIZE);
+    memcpy(t->head.identity, identity, HF__STORE_ID_SIZE);
 }
 
 /* -- room ------------------------------------------------------------------------------------- */
@@ -933,9 +944,15 @@ int hf__store_info(struct hf__store *s, struct hf__store_info *ret)
                                        .map_bytes = map,
                                        .file_bytes = used};
         memcpy(ret->identity, head.identity, sizeof(ret->identity));
+        memcpy(ret->former, head.former, sizeof(ret->former));
         ret->commits = atomic_load(&s->commits);
     }
     return rc;
+}
+
+uint64_t hf__store_hash(const void *bytes, size_t size)
+{
+    return XXH3_64bits(bytes, size);
 }
 
 const unsigned char *hf__store_identity(const struct hf__store *s)
@@ -950,9 +967,11 @@ const char *hf__store_lmdb_version(void)
 
 /* -- locks of the lock file ------------------------------------------------------------------- */
 
-static int set_lock(int fd, short type, uint64_t byte)
+/* length 0: to the end of all bytes. */
+static int set_lock(int fd, short type, uint64_t byte, off_t length)
 {
-    struct flock l = {.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+    struct flock l = {
+        .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = length};
 
     while (fcntl(fd, F_SETLK, &l) != 0)
         if (errno != EINTR)
@@ -962,17 +981,31 @@ static int set_lock(int fd, short type, uint64_t byte)
 
 int hf__store_lock_try(struct hf__store *s, uint64_t byte)
 {
-    int err = set_lock(s->lock_fd, F_WRLCK, byte);
+    int err = set_lock(s->lock_fd, F_WRLCK, byte, 1);
 
     if (err == EACCES || err == EAGAIN)
         return HF_EBUSY;
     return err == 0 ? HF_OK : hf__error(HF_EIO, err, "%s: lock: %s", s->path, strerror(err));
 }
 
+int hf__store_lock_all(struct hf__store *s)
+{
+    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 1};
+    int err = set_lock(s->lock_fd, F_WRLCK, 1, 0);
+
+    if (err == 0)
+        return HF_OK;
+    if (err != EACCES && err != EAGAIN)
+        return hf__error(HF_EIO, err, "%s: lock: %s", s->path, strerror(err));
+    if (fcntl(s->lock_fd, F_GETLK, &l) != 0 || l.l_type == F_UNLCK)
+        l.l_pid = -1; /* it let go meanwhile */
+    return hf__error(HF_EOWNED, 0, "%s: open in process %ld", s->path, (long)l.l_pid);
+}
+
 void hf__store_lock_release(struct hf__store *s, uint64_t byte)
 {
-    (void)set_lock(s->lock_fd, F_UNLCK,
-                   byte); /* a lock that cannot be let go ends with the process */
+    (void)set_lock(s->lock_fd, F_UNLCK, byte,
+                   1); /* a lock that cannot be let go ends with the process */
 }
 
 long hf__store_lock_holder(struct hf__store *s, uint64_t byte)
@@ -1290,6 +1323,15 @@ static int make_head(struct hf__store *s)
     return rc == HF_OK ? sync_parent(s) : rc;
 }
 
+/* The mark of a store that was given a new identity by a batch after which we crashed. */
+static bool is_former(const struct head *head, const unsigned char mark[HF__STORE_ID_SIZE])
+{
+    static const unsigned char none[HF__STORE_ID_SIZE];
+
+    return memcmp(head->former, none, sizeof(none)) != 0 &&
+           memcmp(head->former, mark, sizeof(none)) == 0;
+}
+
 /* Read the head, or make it; then head and mark have to agree. */
 static int settle_head(struct hf__store *s)
 {
@@ -1330,6 +1372,8 @@ static int settle_head(struct hf__store *s)
     s->created_ms = head.created_ms;
     if (s->lock_fd < 0)
         return HF_OK;
+    if (marked && is_former(&head, mark))
+        return s->flags & HF__STORE_READONLY ? HF_OK : write_mark(s);
     if (marked && memcmp(mark, s->identity, sizeof(mark)) != 0)
         return hf__error(HF_EDAMAGED, 0, "%s: the lock file is of another store", s->path);
     if (!marked && head.sequence > 1)

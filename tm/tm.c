@@ -105,7 +105,7 @@ int hf_tm_open(const hf_tm_config *config, hf_tm **ret_tm)
     tm = calloc(1, sizeof(*tm));
     if (tm == NULL)
         return hf__error(HF_ENOMEM, ENOMEM, "%s: open", cfg.dir);
-    rc = hf__log_open(cfg.dir, &tm->log);
+    rc = hf__log_open_with(cfg.dir, cfg.nonce, &tm->log);
     if (rc != HF_OK) {
         free(tm);
         return rc;
@@ -113,7 +113,7 @@ int hf_tm_open(const hf_tm_config *config, hf_tm **ret_tm)
     tm->magic = HF__TM_MAGIC;
     tm->process = hf__process();
     tm->config = cfg;
-    tm->config.dir = NULL;
+    tm->config.dir = tm->config.nonce = NULL;
     tm->pause_ms = HF__PAUSE_FIRST_MS;
     atomic_store(&tm->sequence, (uint64_t)hf__log_nonce(tm->log) << (64 - HF__NONCE_BITS));
     init_locks(tm);
@@ -364,9 +364,14 @@ int hf_tm_outcome(hf_tm *tm, const XID *xid, hf_outcome *ret_outcome)
 
     if (rc != HF_OK)
         return rc;
-    if (xid == NULL || ret_outcome == NULL || !hf__xid_ours(xid, &gtrid, &rm_id, &number) ||
-        memcmp(gtrid, hf__log_node(tm->log), HF__NODE_ID_SIZE) != 0)
+    if (xid == NULL || ret_outcome == NULL || !hf__xid_ours(xid, &gtrid, &rm_id, &number))
         return hf__error(HF_EINVAL, 0, "ask for an outcome: not an identifier of this node");
+    if (memcmp(gtrid, hf__log_node(tm->log), HF__NODE_ID_SIZE) != 0) {
+        rc = hf__log_former(tm->log, gtrid, ret_outcome); /* of the original of this copy? */
+        return rc == HF_ENOTFOUND
+                   ? hf__error(HF_EINVAL, 0, "ask for an outcome: not an identifier of this node")
+                   : rc;
+    }
     incarnation = hf__gtrid_incarnation(gtrid);
     if (incarnation == hf__log_incarnation(tm->log) &&
         (hf__log_failed(tm->log) || hf__tx_running(tm, hf__gtrid_sequence(gtrid)))) {

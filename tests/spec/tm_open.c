@@ -341,6 +341,336 @@ static void log__that_is_older_than_a_living_process_is_refused(void **state)
     (void)fake_child_kill(child);
 }
 
+/* -- where it is ------------------------------------------------------------------------------- */
+
+static int try_open_with(struct world *w, const char *nonce)
+{
+    hf_tm_config config = HF_TM_CONFIG_INIT;
+
+    config.dir = w->node;
+    config.nonce = nonce;
+    return hf_tm_open(&config, &w->tm);
+}
+
+/* The node as another file, as a copy or a backup has it: the same bytes, another inode. */
+static void copy_node(struct world *w, const char *name)
+{
+    static const char *const files[] = {"decisions.mdb", "history.mdb", "incarnations"};
+    char from[sizeof(w->node)];
+
+    strcpy(from, w->node);
+    snprintf(w->node, sizeof(w->node), "%s/%s", w->dir, name);
+    assert_int_equal(mkdir(w->node, 0700), 0);
+    for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+        size_t size;
+        char *bytes = read_file(t_path(from, files[i]), &size);
+
+        write_file(t_path(w->node, files[i]), bytes, size);
+        free(bytes);
+    }
+}
+
+static void adopt(const char *node, int how, hf_inspect_node *ret)
+{
+    hf_inspect *in;
+
+    t_ok(hf_inspect_open(node, &in));
+    t_ok(hf_inspect_adopt(in, how, "a test"));
+    *ret = (hf_inspect_node){.size = sizeof(*ret)};
+    t_ok(hf_inspect_get_node(in, ret));
+    assert_int_equal(ret->moved, 0);
+    t_ok(hf_inspect_verify(in));
+    hf_inspect_close(in);
+}
+
+static void look(const char *node, hf_inspect_node *ret)
+{
+    hf_inspect *in;
+
+    *ret = (hf_inspect_node){.size = sizeof(*ret)};
+    t_ok(hf_inspect_open(node, &in));
+    t_ok(hf_inspect_get_node(in, ret));
+    hf_inspect_close(in);
+}
+
+/* Decided, and a and b have been told, b in vain: a record that says so is in the log. */
+static void leave_owed(struct world *w, XID *ret_xid)
+{
+    hf_tx *tx;
+
+    world_start(w, 2);
+    fake_answer(B, FAKE_COMMIT, XA_RETRY);
+    world_begin(w, 2, &tx);
+    t_ok(hf_tx_xid(tx, ret_xid));
+    t_ok(hf_tx_commit(tx, NULL));
+    world_close(w);
+    fake_answer(B, FAKE_COMMIT, XA_OK);
+    assert_int_equal(world_records(w), 1);
+    assert_int_equal(fake_in_doubt(B), 1);
+}
+
+static void node__that_was_copied_is_refused_and_left_as_it_was(void **state)
+{
+    struct world *w = *state;
+    size_t before_size, after_size;
+    char *before, *after;
+    hf_inspect_node n;
+
+    make_node(w);
+    copy_node(w, "copy");
+    before = read_file(t_path(w->node, "decisions.mdb"), &before_size);
+    expect_refused(w, HF_EMOVED);
+    assert_non_null(strstr(hf_error_last()->text, "inode"));
+    assert_null(strstr(hf_error_last()->text, "machine"));
+    assert_null(strstr(hf_error_last()->text, "nonce"));
+    after = read_file(t_path(w->node, "decisions.mdb"), &after_size);
+    assert_int_equal(before_size, after_size);
+    assert_memory_equal(before, after, before_size);
+    free(before);
+    free(after);
+    look(w->node, &n);
+    assert_int_equal(n.moved, 1);
+    assert_non_null(strstr(n.moved_text, "inode"));
+}
+
+static void node__whose_directory_has_another_name_is_where_it_was(void **state)
+{
+    struct world *w = *state;
+    const char *to;
+
+    make_node(w);
+    to = t_path(w->dir, "renamed");
+    assert_int_equal(rename(w->node, to), 0);
+    snprintf(w->node, sizeof(w->node), "%s/renamed", w->dir);
+    make_node(w);
+}
+
+static void moved_node__finishes_what_it_began(void **state)
+{
+    struct world *w = *state;
+    hf_inspect_node was, n;
+    XID xid;
+
+    leave_owed(w, &xid);
+    look(w->node, &was);
+    copy_node(w, "copy");
+    t_rc(HF_EMOVED, world_try_open(w));
+    adopt(w->node, HF_ADOPT_MOVED, &n);
+    assert_string_equal(n.identity, was.identity);
+    assert_string_equal(n.former, "");
+    assert_int_equal(world_records(w), 1);
+    world_start(w, 2);
+    assert_int_equal(fake_in_doubt(B), 0);
+    assert_int_equal(fake_committed(B), 1);
+    assert_int_equal(world_outcome(w, &xid), HF_COMMITTED);
+    world_close(w);
+    make_node(w); /* and it is at home here */
+}
+
+struct left {
+    unsigned count;
+    hf_inspect_tx tx;
+};
+
+static int note_left(void *user, const hf_inspect_tx *tx)
+{
+    struct left *l = user;
+
+    l->count += tx->left;
+    if (tx->left)
+        l->tx = *tx;
+    return 0;
+}
+
+static void copied_node__leaves_to_the_original_what_that_began(void **state)
+{
+    struct world *w = *state;
+    char original[sizeof(w->node)];
+    hf_inspect_node was, n;
+    hf_inspect *in;
+    struct left left = {0};
+    XID xid, mine;
+    hf_tx *tx;
+
+    leave_owed(w, &xid);
+    look(w->node, &was);
+    strcpy(original, w->node);
+    copy_node(w, "copy");
+    adopt(w->node, HF_ADOPT_COPIED, &n);
+    assert_string_not_equal(n.identity, was.identity);
+    assert_string_equal(n.former, was.identity);
+    assert_int_equal(n.highest, was.highest);
+
+    world_start(w, 2); /* recovery sees the branch, and it is nobody's here */
+    assert_int_equal(fake_in_doubt(B), 1);
+    assert_int_equal(world_stats(w).owed, 0);
+    assert_int_equal(world_outcome(w, &xid), HF_COMMITTED); /* that was decided before */
+    xid = world_xid(&xid, 0, 12345);
+    t_rc(HF_EINVAL, hf_tm_outcome(w->tm, &xid, &(hf_outcome){0}));
+    world_begin(w, 2, &tx);
+    t_ok(hf_tx_xid(tx, &mine));
+    assert_memory_not_equal(mine.data, xid.data, 16);
+    t_ok(hf_tx_commit(tx, NULL));
+    world_close(w);
+    assert_int_equal(world_records(w), 0);
+    t_ok(hf_inspect_open(w->node, &in));
+    t_ok(hf_inspect_history(in, note_left, &left));
+    hf_inspect_close(in);
+    assert_int_equal(left.count, 1);
+    assert_int_equal(left.tx.outcome, HF_COMMITTED);
+    assert_memory_equal(left.tx.xid.data, xid.data, 16);
+
+    strcpy(w->node, original); /* which finishes it */
+    world_start(w, 2);
+    assert_int_equal(fake_in_doubt(B), 0);
+    assert_int_equal(fake_committed(B), 2);
+    assert_int_equal(fake_rolled_back(A) + fake_rolled_back(B), 0);
+}
+
+/* The original has prepared, and not decided: the copy must not roll that back. */
+static void copied_node__rolls_back_nothing_of_the_original(void **state)
+{
+    struct world *w = *state;
+    char original[sizeof(w->node)];
+    hf_inspect_node n;
+    XID xid;
+
+    make_node(w);
+    strcpy(original, w->node);
+    xid = fake_last_xid(A);
+    xid = world_xid(&xid, 0, 77);
+    fake_put(A, &xid);
+    copy_node(w, "copy");
+    adopt(w->node, HF_ADOPT_COPIED, &n);
+    world_start(w, 2);
+    assert_int_equal(fake_in_doubt(A), 1);
+    assert_int_equal(world_stats(w).recovered_rolledback, 0);
+    world_close(w);
+    strcpy(w->node, original);
+    world_start(w, 2);
+    assert_int_equal(fake_in_doubt(A), 0);
+}
+
+static void nonce__that_was_given_has_to_be_given_again(void **state)
+{
+    struct world *w = *state;
+    hf_inspect_node n;
+
+    t_ok(try_open_with(w, NULL)); /* none is stored yet */
+    t_ok(hf_tm_close(w->tm, 0, NULL));
+    for (int i = 0; i < 2; i++) {
+        t_ok(try_open_with(w, "pod-1"));
+        t_ok(hf_tm_close(w->tm, 0, NULL));
+    }
+    w->tm = NULL;
+    t_rc(HF_EMOVED, try_open_with(w, "pod-2"));
+    assert_non_null(strstr(hf_error_last()->text, "another nonce than"));
+    t_rc(HF_EMOVED, try_open_with(w, ""));
+    t_rc(HF_EMOVED, try_open_with(w, NULL));
+    assert_null(w->tm);
+    adopt(w->node, HF_ADOPT_MOVED, &n);
+    t_ok(try_open_with(w, "pod-2"));
+    t_ok(hf_tm_close(w->tm, 0, NULL));
+    w->tm = NULL;
+    t_rc(HF_EMOVED, try_open_with(w, "pod-1"));
+}
+
+static void adopt__needs_a_node_that_nobody_has_open(void **state)
+{
+    struct world *w = *state;
+    hf_inspect *in;
+    pid_t child;
+
+    make_node(w);
+    child = fake_child_start(open_and_wait, w);
+    t_ok(hf_inspect_open(w->node, &in));
+    t_rc(HF_EOWNED, hf_inspect_adopt(in, HF_ADOPT_MOVED, NULL));
+    assert_non_null(strstr(hf_error_last()->text, w->node));
+    t_rc(HF_EOWNED, hf_inspect_adopt(in, HF_ADOPT_COPIED, NULL));
+    t_rc(HF_EINVAL, hf_inspect_adopt(in, 0, NULL));
+    t_rc(HF_EINVAL, hf_inspect_adopt(in, 3, NULL));
+    t_rc(HF_EINVAL, hf_inspect_adopt(NULL, HF_ADOPT_MOVED, NULL));
+    (void)fake_child_kill(child);
+    t_ok(hf_inspect_adopt(in, HF_ADOPT_COPIED, NULL));
+    hf_inspect_close(in);
+    make_node(w);
+}
+
+static int note_adoption(void *user, const hf_inspect_request *q)
+{
+    *(hf_inspect_request *)user = *q;
+    return 0;
+}
+
+static void adopt__tells_who_did_it_when_and_why(void **state)
+{
+    struct world *w = *state;
+    hf_inspect_request q = {0};
+    hf_inspect_node n;
+    hf_inspect *in;
+
+    make_node(w);
+    adopt(w->node, HF_ADOPT_MOVED, &n); /* also where it was */
+    t_ok(hf_inspect_open(w->node, &in));
+    t_ok(hf_inspect_requests(in, note_adoption, &q));
+    hf_inspect_close(in);
+    assert_int_equal(q.number, 1);
+    assert_int_equal(q.verb, HF_REQUEST_ADOPT_MOVED);
+    assert_int_equal(q.state, 1);
+    assert_int_equal(q.uid, getuid());
+    assert_true(q.asked_ms > 1700000000000 && q.asked_ms == q.done_ms);
+    assert_string_equal(q.reason, "a test");
+    make_node(w);
+}
+
+#ifdef HF_FAULTS
+
+static void adopt_and_die(void *arg)
+{
+    const struct world *w = arg;
+    hf_inspect *in;
+    const char *where = fake_shared();
+
+    must_ok(hf_inspect_open(w->node, &in));
+    fault_at(where, "kill", 1);
+    must(hf_inspect_adopt(in, HF_ADOPT_COPIED, NULL) != HF_OK); /* it is killed in there */
+}
+
+/* The crash table of adopt.c. The mark of the lock file is behind in the third row. */
+static void adopt__that_is_killed_is_done_whole_or_not_at_all(void **state)
+{
+    static const char *const wheres[] = {"adopt:alone", "store:before-commit", "store:after-commit",
+                                         "adopt:stored"};
+
+    for (int i = 0; i < 4; i++) {
+        struct world *w = world_again(state);
+        hf_inspect_node was, n;
+        XID xid;
+
+        leave_owed(w, &xid);
+        look(w->node, &was);
+        copy_node(w, "copy");
+        strcpy(fake_shared(), wheres[i]);
+        assert_true(WIFSIGNALED(fake_child(adopt_and_die, w)));
+        look(w->node, &n); /* a reader does not mind */
+        if (i < 2) {
+            assert_string_equal(n.identity, was.identity);
+            t_rc(HF_EMOVED, world_try_open(w));
+            adopt(w->node, HF_ADOPT_COPIED, &n);
+        }
+        assert_string_equal(n.former, was.identity);
+        assert_int_equal(n.moved, 0);
+        for (int again = 0; again < 2; again++) {
+            world_start(w, 2);
+            assert_int_equal(fake_in_doubt(B), 1);
+            world_close(w);
+        }
+        assert_int_equal(world_records(w), 0);
+    }
+}
+
+#endif
+
 /* -- what is in it ----------------------------------------------------------------------------- */
 
 static void open_and_close(void *arg)
@@ -552,6 +882,17 @@ int main(void)
         T(two_processes__have_one_node_open),
         T(lock_file__that_was_removed_or_emptied_is_refused),
         T(log__that_is_older_than_a_living_process_is_refused),
+        T(node__that_was_copied_is_refused_and_left_as_it_was),
+        T(node__whose_directory_has_another_name_is_where_it_was),
+        T(moved_node__finishes_what_it_began),
+        T(copied_node__leaves_to_the_original_what_that_began),
+        T(copied_node__rolls_back_nothing_of_the_original),
+        T(nonce__that_was_given_has_to_be_given_again),
+        T(adopt__needs_a_node_that_nobody_has_open),
+        T(adopt__tells_who_did_it_when_and_why),
+#ifdef HF_FAULTS
+        T(adopt__that_is_killed_is_done_whole_or_not_at_all),
+#endif
         T(damage__never_starts_silently),
         T(damage__of_a_record_is_refused),
         T(log__that_was_cut_short_is_refused),

@@ -1,6 +1,7 @@
 /*
- * tools/txctl/log.c - txctl log verify: check every record, in a child process.
+ * tools/txctl/log.c - txctl log verify and txctl log adopt.
  *
+ * verify checks every record, in a child process.
  * LMDB trusts its file. On a damaged one it may follow a page number out of the map, find a loop,
  * or abort; so a child looks, and what becomes of the child is part of the answer:
  *
@@ -9,7 +10,12 @@
  *     dies without one           damaged
  *     is silent for --wait       damaged, or too slow to tell; the child is killed
  *
- * Threads: one. The node is opened by the child only; the parent never touches it.
+ * The node is opened by the child only; the parent never touches it.
+ *
+ * adopt shows the node and what differs first, and writes only with --yes. It holds nothing in
+ * between: the library refuses if somebody opened the node meanwhile.
+ *
+ * Threads: one.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -158,4 +164,61 @@ int log_verify(const struct call *call)
         complain("log verify: cannot read the node %s: %s (%s)", call->node, v.text,
                  hf_strerror_name(v.code));
     return exit_of(v.code);
+}
+
+/* -- adopt ------------------------------------------------------------------------------- */
+
+static void say_intent(const struct call *call, const hf_inspect_node *n, uint64_t unfinished)
+{
+    (void)printf("node          %s\n", call->node);
+    (void)printf("identity      %s\n", n->identity);
+    (void)printf("place         %s\n",
+                 n->moved ? n->moved_text : "nothing that can be seen here differs");
+    (void)printf("unfinished    %" PRIu64 " transactions in the log\n", unfinished);
+    if (call->moved)
+        (void)printf("as moved      the identity stays, and this node finishes them; "
+                     "the original must be gone\n");
+    else
+        (void)printf("as copied     a new identity; they are left to the original, "
+                     "which must finish them\n");
+}
+
+static int adopt(const struct call *call, hf_inspect *in)
+{
+    hf_inspect_node node = {.size = sizeof(node)};
+    uint64_t unfinished = 0;
+    int rc = hf_inspect_get_node(in, &node);
+
+    if (rc == HF_OK)
+        rc = hf_inspect_transactions(in, count_one, &unfinished);
+    if (rc != HF_OK)
+        return complain_of(rc, "read the node", call->node);
+    say_intent(call, &node, unfinished);
+    if (!call->yes) {
+        complain("log adopt: nothing was written: say --yes, too");
+        return REFUSED;
+    }
+    rc = hf_inspect_adopt(in, call->moved ? HF_ADOPT_MOVED : HF_ADOPT_COPIED, call->reason);
+    if (rc == HF_OK)
+        rc = hf_inspect_get_node(in, &node);
+    if (rc != HF_OK)
+        return complain_of(rc, "adopt the node", call->node);
+    (void)printf("done          the identity is %s\n", node.identity);
+    return DONE;
+}
+
+int log_adopt(const struct call *call)
+{
+    hf_inspect *in = NULL;
+    int code;
+
+    if (call->moved == call->copied) {
+        complain("log adopt: say one of --moved (the original is gone) and --copied (it lives)");
+        return USAGE;
+    }
+    code = open_node(call, &in);
+    if (code == DONE)
+        code = adopt(call, in);
+    hf_inspect_close(in);
+    return code;
 }

@@ -18,6 +18,9 @@ enum {
     REQUESTS = 8,
     REASON = 16,
     WAIT = 32,
+    MOVED = 64,
+    COPIED = 128,
+    YES = 256,
     WAIT_MAX_S = 86400,
 };
 
@@ -40,6 +43,8 @@ static const struct verb {
      "one transaction and its branches; the beginning of XID is enough"},
     {"log", "verify", NULL, NODE | JSON | WAIT, 60, log_verify,
      "check every record of the decision log and of the history"},
+    {"log", "adopt", NULL, NODE | REASON | MOVED | COPIED | YES, 0, log_adopt,
+     "take a node that was moved or copied as one that lives here"},
     {"recover", NULL, NULL, NODE | REASON | WAIT, 10, recover,
      "ask the processes that have the node open for a recovery pass"},
     {"help", NULL, NULL, 0, 0, help, "this text"},
@@ -58,6 +63,9 @@ static const struct option_row {
     {"history", NULL, HISTORY, "finished transactions, too"},
     {"requests", NULL, REQUESTS, "what operators asked for, too"},
     {"reason", "TEXT", REASON, "kept with the request, for whoever reads it later"},
+    {"moved", NULL, MOVED, "the original is gone: the node keeps its identity"},
+    {"copied", NULL, COPIED, "the original lives: the node gets an identity of its own"},
+    {"yes", NULL, YES, "do it, and do not only say what would be done"},
     {"wait", "SECONDS", WAIT, "how long to wait for an answer, 0 to 86400"},
 };
 enum { OPTIONS = sizeof(option_rows) / sizeof(*option_rows) };
@@ -141,6 +149,15 @@ static int set_option(struct call *call, unsigned bit, const char *value)
         return DONE;
     case REASON:
         call->reason = value;
+        return DONE;
+    case MOVED:
+        call->moved = true;
+        return DONE;
+    case COPIED:
+        call->copied = true;
+        return DONE;
+    case YES:
+        call->yes = true;
         return DONE;
     default:
         return parse_wait(value, &call->wait_s);

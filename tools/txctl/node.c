@@ -99,6 +99,8 @@ enum tx_state tx_state(const hf_inspect_tx *tx, const struct incarnations *livin
 {
     unsigned waiting = tx_count(tx, HF_BRANCH_OWED) + tx_count(tx, HF_BRANCH_UNCONFIRMED);
 
+    if (tx->left)
+        return LEFT;
     if (waiting + tx_count(tx, HF_BRANCH_DONE) < tx->branch_count)
         return HEURISTIC;
     if (waiting == 0)
@@ -109,10 +111,8 @@ enum tx_state tx_state(const hf_inspect_tx *tx, const struct incarnations *livin
 const char *tx_state_name(enum tx_state state)
 {
     static const char *const names[TX_STATES] = {
-        [IN_DOUBT] = "in doubt",
-        [HEURISTIC] = "heuristic",
-        [IN_PROGRESS] = "in progress",
-        [FINISHED] = "finished",
+        [IN_DOUBT] = "in doubt", [HEURISTIC] = "heuristic",       [IN_PROGRESS] = "in progress",
+        [FINISHED] = "finished", [LEFT] = "left to the original",
     };
 
     return names[state];

@@ -37,6 +37,7 @@ int exit_of(int code)
     case HF_ENETFS:
     case HF_EPIDNS:
     case HF_ENEWER:
+    case HF_EOWNED:
         return REFUSED;
     default:
         return FAILED;

@@ -56,10 +56,24 @@ static int add_rm(void *user, const hf_inspect_rm *rm)
     return 0;
 }
 
+static const char *verb_name(uint32_t verb)
+{
+    switch (verb) {
+    case HF_REQUEST_RECOVER:
+        return "recover";
+    case HF_REQUEST_ADOPT_MOVED:
+        return "adopt --moved";
+    case HF_REQUEST_ADOPT_COPIED:
+        return "adopt --copied";
+    default:
+        return "?";
+    }
+}
+
 static int add_request(void *user, const hf_inspect_request *q)
 {
     struct glance *g = user;
-    const char *verb = q->verb == HF_REQUEST_RECOVER ? "recover" : "?";
+    const char *verb = verb_name(q->verb);
     char text[TEXT_SIZE];
     json_t *o;
 
@@ -68,7 +82,9 @@ static int add_request(void *user, const hf_inspect_request *q)
         table_add(&g->requests, "%s", verb);
         table_add(&g->requests, "%" PRIu32, q->uid);
         table_add(&g->requests, "%s", time_text(q->asked_ms, text));
-        if (q->state != 0)
+        if (q->state != 0 && q->incarnation == 0)
+            table_add(&g->requests, "by txctl");
+        else if (q->state != 0)
             table_add(&g->requests, "by incarnation %" PRIu32, q->incarnation);
         else
             table_add(&g->requests, "waiting");
@@ -82,7 +98,7 @@ static int add_request(void *user, const hf_inspect_request *q)
     json_put(o, "uid", json_count(q->uid));
     json_put(o, "asked_ms", json_time(q->asked_ms));
     json_put(o, "done_ms", json_time(q->done_ms));
-    json_put(o, "incarnation", q->state != 0 ? json_count(q->incarnation) : json_null());
+    json_put(o, "incarnation", q->incarnation != 0 ? json_count(q->incarnation) : json_null());
     json_put(o, "reason", json_text(q->reason));
     json_put(g->request_list, NULL, o);
     return 0;
@@ -109,10 +125,15 @@ static const char *process_state(const hf_inspect_incarnation *i)
     return i->alive ? "alive" : i->state == HF_INC_OPEN ? "died, not recovered yet" : NULL;
 }
 
-static const char *alarm_text(const struct glance *g)
+static void print_alarms(const struct glance *g)
 {
-    return g->node.back_in_time ? "the log went back in time: recovery rolls nothing back by itself"
-                                : "none";
+    if (g->node.back_in_time)
+        (void)printf("alarms        the log went back in time: recovery rolls nothing back by "
+                     "itself\n");
+    if (g->node.moved)
+        (void)printf("alarms        %s\n", g->node.moved_text);
+    if (!g->node.back_in_time && !g->node.moved)
+        (void)printf("alarms        none\n");
 }
 
 static void print_processes(const struct glance *g)
@@ -143,6 +164,8 @@ static void print_text(struct glance *g)
 
     (void)printf("node          %s\n", g->call->node);
     (void)printf("identity      %s\n", n->identity);
+    if (n->former[0] != '\0')
+        (void)printf("copied from   %s\n", n->former);
     (void)printf("format        %" PRIu32 ", %s\n", n->format, n->lmdb);
     (void)printf("made          %s\n", time_text(n->created_ms, made));
     (void)printf("incarnations  %" PRIu32 " given out, %" PRIu32 " alive\n", n->highest, n->alive);
@@ -153,7 +176,8 @@ static void print_text(struct glance *g)
                  " in progress, %" PRIu64 " finished; %" PRIu64 " unconfirmed\n",
                  g->count[IN_DOUBT], g->count[HEURISTIC], g->count[IN_PROGRESS], g->count[FINISHED],
                  g->unconfirmed);
-    (void)printf("alarms        %s\n\n", alarm_text(g));
+    print_alarms(g);
+    (void)putchar('\n');
     print_processes(g);
     (void)putchar('\n');
     table_print(&g->rms, "resource managers", stdout);
@@ -200,6 +224,8 @@ static void print_json(struct glance *g, bool attention)
     json_put(node, "file_bytes", json_count(n->file_bytes));
     json_put(node, "map_bytes", json_count(n->map_bytes));
     json_put(node, "back_in_time", json_boolean(n->back_in_time != 0));
+    json_put(node, "copied_from", n->former[0] != '\0' ? json_text(n->former) : json_null());
+    json_put(node, "moved", n->moved ? json_text(n->moved_text) : json_null());
     json_put(txs, "in_doubt", json_count(g->count[IN_DOUBT]));
     json_put(txs, "heuristic", json_count(g->count[HEURISTIC]));
     json_put(txs, "in_progress", json_count(g->count[IN_PROGRESS]));
@@ -238,7 +264,7 @@ int status(const struct call *call)
         code = complain_of(rc, "read the node", call->node);
         goto out;
     }
-    attention = g.count[IN_DOUBT] + g.count[HEURISTIC] > 0 || g.node.back_in_time;
+    attention = g.count[IN_DOUBT] + g.count[HEURISTIC] > 0 || g.node.back_in_time || g.node.moved;
     if (call->json)
         print_json(&g, attention);
     else

@@ -27,7 +27,7 @@ static enum tx_state state_of(const struct gather *g, const hf_inspect_tx *tx)
 {
     enum tx_state state = tx_state(tx, &g->incarnations);
 
-    return g->history && state != HEURISTIC ? FINISHED : state;
+    return g->history && state != HEURISTIC && state != LEFT ? FINISHED : state;
 }
 
 static const char *state_text(const struct gather *g, const hf_inspect_tx *tx, char buf[TEXT_SIZE])

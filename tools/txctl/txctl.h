@@ -26,12 +26,16 @@ struct call {
     bool json;
     bool history;
     bool requests;
+    bool moved;
+    bool copied;
+    bool yes;
 };
 
 int status(const struct call *call);
 int tx_list(const struct call *call);
 int tx_show(const struct call *call);
 int log_verify(const struct call *call);
+int log_adopt(const struct call *call);
 int recover(const struct call *call);
 
 /* -- report.c: how things are said ------------------------------------------------------- */
@@ -89,7 +93,7 @@ void free_incarnations(struct incarnations *i);
 bool is_alive(const struct incarnations *i, uint32_t number);
 
 /* What an operator wants to know of a transaction first. */
-enum tx_state { IN_DOUBT, HEURISTIC, IN_PROGRESS, FINISHED, TX_STATES };
+enum tx_state { IN_DOUBT, HEURISTIC, IN_PROGRESS, FINISHED, LEFT, TX_STATES };
 enum tx_state tx_state(const hf_inspect_tx *tx, const struct incarnations *living);
 const char *tx_state_name(enum tx_state state);
 unsigned tx_count(const hf_inspect_tx *tx, uint32_t branch_state);

@@ -2,9 +2,9 @@
  * holdfast/inspect.h - read a node from outside, live or dead, for tools.
  *
  * Reads short snapshots of the decision log and the history and holds none between calls, so a
- * stopped reader pins nothing. The one thing it can write is a request to the processes that have
- * the node open. A damaged log can crash LMDB itself: a tool that meets unknown logs calls
- * hf_inspect_verify() in a child.
+ * stopped reader pins nothing. What it can write is a request to the processes that have the node
+ * open, and the adoption of a node that was moved or copied. A damaged log can crash LMDB itself: a
+ * tool that meets unknown logs calls hf_inspect_verify() in a child.
  */
 #ifndef HOLDFAST_INSPECT_H
 #define HOLDFAST_INSPECT_H
@@ -29,6 +29,9 @@ typedef struct hf_inspect_node {
     uint64_t file_bytes;   /**< of the decision log */
     uint64_t map_bytes;    /**< of its map */
     const char *lmdb;      /**< version of LMDB in use; static */
+    char former[33];       /**< hex: the identity of the original, if it was copied; else "" */
+    uint32_t moved;        /**< 1: it is not where it was: hf_tm_open() answers HF_EMOVED */
+    char moved_text[256];  /**< what differs */
 } hf_inspect_node;
 
 enum hf_incarnation_state { HF_INC_OPEN = 1, HF_INC_CLOSED = 2, HF_INC_FENCED = 3 };
@@ -80,6 +83,9 @@ typedef struct hf_inspect_tx {
     uint32_t branch_count;
     const hf_inspect_branch *branches; /**< borrowed for the call */
     uint32_t written_by;               /**< the incarnation that wrote the record last */
+    /** history: 1: unfinished when this node was copied; the original finishes it, and what became
+        of it is not known here */
+    uint32_t left;
 } hf_inspect_tx;
 
 typedef struct hf_inspect_request {
@@ -94,7 +100,12 @@ typedef struct hf_inspect_request {
     char reason[128];
 } hf_inspect_request;
 
-enum hf_request_verb { HF_REQUEST_RECOVER = 1 };
+/** Stored: never renumbered. Adoptions are not asked for but done; they are listed as requests. */
+enum hf_request_verb {
+    HF_REQUEST_RECOVER = 1,
+    HF_REQUEST_ADOPT_MOVED = 16,
+    HF_REQUEST_ADOPT_COPIED = 17
+};
 
 /** Open. @retval HF_OK, HF_ENOTFOUND, HF_ENOTNODE, HF_EOWNER, HF_EOPEN (in this very process),
     HF_ENEWER,
@@ -114,7 +125,8 @@ HF_API int hf_inspect_rms(hf_inspect *in, int (*fn)(void *, const hf_inspect_rm 
 /** The decision log: decided, and not finished everywhere or kept for an operator. */
 HF_API int hf_inspect_transactions(hf_inspect *in, int (*fn)(void *, const hf_inspect_tx *),
                                    void *user);
-/** The history: finished transactions that were worth keeping, oldest first. */
+/** The history: what was left to the original of a copied node, then finished transactions that
+    were worth keeping, oldest first. */
 HF_API int hf_inspect_history(hf_inspect *in, int (*fn)(void *, const hf_inspect_tx *), void *user);
 HF_API int hf_inspect_requests(hf_inspect *in, int (*fn)(void *, const hf_inspect_request *),
                                void *user);
@@ -128,6 +140,31 @@ HF_API int hf_inspect_verify(hf_inspect *in) HF_MUST_CHECK;
     @retval HF_OK  durable. HF_EUNKNOWN, HF_EFULL, HF_EIO, HF_EINVAL. */
 HF_API int hf_inspect_ask(hf_inspect *in, int verb, const char *reason,
                           uint64_t *ret_number) HF_MUST_CHECK;
+
+/** What became of a node that is not where it was. */
+enum hf_adopt { HF_ADOPT_MOVED = 1, HF_ADOPT_COPIED = 2 };
+
+/**
+ * Take a node as one that lives here, so that hf_tm_open() opens it again.
+ *
+ * @param how     HF_ADOPT_MOVED: the original is gone. The node keeps its identity and finishes
+ *                what is unfinished. Also for a node restored from a backup in place of the lost
+ *                one, and for a copy with copies of all its resource managers, cut off from the
+ *                original's.
+ *                HF_ADOPT_COPIED: the original lives. The node gets a new identity for new
+ *                transactions. Those of the old one are left to the original: listed in the
+ *                history, and never touched from here.
+ *                To take a copy for moved while the original runs loses transactions: both would
+ *                roll back what the other has prepared.
+ * @param reason  Kept with uid and time, in the list of requests; cut at 127 bytes. May be NULL.
+ *
+ * @retval HF_OK      durable. Also for a node that is where it was: a clone of a whole machine
+ *                    differs in nothing, and is told that it is a copy in this way.
+ * @retval HF_EOWNED  a process has the node open.
+ * @retval HF_EUNKNOWN, HF_EFULL, HF_EDAMAGED, HF_ENOTNODE, HF_EBUSY, HF_EIO, HF_EINVAL, HF_ENOMEM
+ * In every error but HF_EUNKNOWN nothing was written.
+ */
+HF_API int hf_inspect_adopt(hf_inspect *in, int how, const char *reason) HF_MUST_CHECK;
 
 HF_END_DECLS
 

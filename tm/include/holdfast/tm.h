@@ -40,10 +40,14 @@ typedef struct hf_tm_config {
     /** Called when an invariant is broken, before abort(). May be NULL. It must not return into
         us. */
     void (*panic)(void *user, const char *text);
+    /** What else tells this place from others: a host name, a pod's id. NULL or "": nothing. The
+        first one given is kept (as a hash), and later openings have to give the same. A clone of a
+        whole machine changes nothing that the library can see by itself: this is what tells. */
+    const char *nonce;
 } hf_tm_config;
 #define HF_TM_CONFIG_INIT                                                                          \
     {                                                                                              \
-        sizeof(hf_tm_config), NULL, 0, NULL, NULL, NULL                                            \
+        sizeof(hf_tm_config), NULL, 0, NULL, NULL, NULL, NULL                                      \
     }
 
 /** What a resource manager says of a branch that it is asked about by name. */
@@ -140,6 +144,11 @@ typedef struct hf_tm_stats {
  * @retval HF_EDAMAGED    a record is damaged or missing; see hf_error_last() and `txctl log
  *                        verify`.
  * @retval HF_EBACKINTIME a living process holds an incarnation that the log does not know.
+ * @retval HF_EMOVED      the node lies elsewhere than when it was used last (machine id, file
+ *                        system, inode), or the nonce is another: hf_error_last() says which. Two
+ *                        running copies of one node would roll back each other's work, so nothing
+ *                        is written until hf_inspect_adopt() or `txctl log adopt` says whether it
+ *                        was moved or copied. What cannot be told counts as equal.
  * @retval HF_EFULL       no room for the claim.
  * @retval HF_EUNKNOWN    the claim may or may not be on disk; it is given up, and fenced later.
  * @retval HF_EFORK       the parent of this process has the node open, and had when it forked.
@@ -246,7 +255,8 @@ HF_API int hf_tm_close(hf_tm *tm, uint32_t drain_ms, unsigned *ret_left);
  *
  * @retval HF_OK         HF_UNKNOWN: not decided, or not known until the log is opened again.
  * @retval HF_ENOTFOUND  no longer known. That does NOT mean rolled back.
- * @retval HF_EINVAL     not an XID of this node.
+ * @retval HF_EINVAL     not an XID of this node, nor one of the node it is a copy of that its log
+ *                       or history knows.
  * @retval HF_EDAMAGED, HF_EIO, HF_EFORK
  *
  * Threads: any.

@@ -73,6 +73,7 @@ struct hf__store_info {
     uint64_t map_bytes;
     uint64_t file_bytes;
     uint64_t commits; /* of this opening */
+    unsigned char former[HF__STORE_ID_SIZE]; /* identity before hf__store_renew(); zero: none */
 };
 
 /*
@@ -95,6 +96,9 @@ void hf__store_close(struct hf__store *store);
    unknown. */
 int hf__store_lock_try(struct hf__store *store, uint64_t byte);
 void hf__store_lock_release(struct hf__store *store, uint64_t byte);
+/* Bytes 1 and up, all of them, until the store is closed. HF_OK, HF_EOWNED (somebody has one),
+   HF_EIO. */
+int hf__store_lock_all(struct hf__store *store);
 long hf__store_lock_holder(struct hf__store *store, uint64_t byte);
 
 int hf__store_info(struct hf__store *store, struct hf__store_info *ret);
@@ -163,11 +167,18 @@ unsigned *hf__store_marks(struct hf__store_txn *txn);
    anybody; never if it does not become so. One for a transaction. */
 void hf__store_on_commit(struct hf__store_txn *txn, void (*fn)(void *user, uint64_t number),
                          void *user, uint64_t number);
+/* Give the store another identity with this batch, which has to write something else too. The lock
+   file keeps the former one until the next opening that writes, which puts it right: see the crash
+   table of store.c. hf__store_identity() of this opening stays as it was. */
+void hf__store_renew(struct hf__store_txn *txn, const unsigned char identity[HF__STORE_ID_SIZE]);
 
 /* -- for all who stand on it ------------------------------------------------------------------ */
 
 /* Set the thread's last error and return code. native is errno, LMDB's or XA's code, or 0. */
 int hf__error(int code, int native, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Of any bytes; it may be stored. */
+uint64_t hf__store_hash(const void *bytes, size_t size);
 
 uint64_t hf__now_ms(void);       /* since 1970 */
 uint64_t hf__monotonic_ms(void); /* for deadlines */
