@@ -1000,8 +1000,8 @@ static int settle_open(struct hf__log *log)
     /* Bound: the open decisions, of which each round passes at least one. */
     while (rc == HF_OK && more) {
         rc = apply(log, put_open, s, false);
-        if (rc == HF_EFULL && s->max > SETTLED_WHEN_FULL) {
-            s->max = SETTLED_WHEN_FULL;
+        if (rc == HF_EFULL && s->max > 1) { /* one by one, if they are large */
+            s->max = s->max > SETTLED_WHEN_FULL ? SETTLED_WHEN_FULL : 1;
             rc = HF_OK;
             continue;
         }

@@ -67,8 +67,12 @@ enum {
     MARK_SIZE = 32, /* what the lock file holds once the store is made */
     PATH_SIZE = 4096,
     GROW_BYTES = 1 << 20,    /* the file grows by this */
-    RESERVE_BYTES = 1 << 18, /* allocated beyond the last page in use, for finishing old work */
-    SMALL_BYTES = 1 << 15,   /* of it, what any batch needs */
+    /* Allocated beyond the last page in use, for finishing old work: the largest decision (1,000
+       branches, 76 KB) may eat into it, and then is written again twice before LMDB uses pages
+       anew. */
+    RESERVE_BYTES = 1 << 19,
+    SMALL_BYTES = 1 << 15, /* of it, what any batch needs */
+    SURE_BYTES = 1 << 17,  /* of it, what a batch may need without being asked */
     PAGE_SHARE = 4096,       /* what a record's change costs beside its own bytes */
     READERS_MAX = 1024,      /* snapshots at a time, of all processes */
     OPEN_WAIT_MS = 10000,
@@ -595,7 +599,7 @@ static int ensure_written(struct hf__store_txn *t)
 {
     uint64_t need = 2 * t->bytes_written + SMALL_BYTES;
 
-    if (need <= RESERVE_BYTES / 2)
+    if (need <= SURE_BYTES)
         return HF_OK; /* ensure_room() has seen to that, or the reserve does */
     return ensure_file(t->store, t->used, need);
 }

@@ -7,6 +7,15 @@ hf_test(crash errors crash_errors.c LABELS crash-light)
 # LMDB has to find the test's pwrite() before libc's.
 set_target_properties(crash_fence crash_errors PROPERTIES ENABLE_EXPORTS ON)
 
+# A real full disk, where one can be had: root, a loop device, mkfs.ext4.
+hf_test_source(full_disk crash crash_full_disk.c)
+hf_test_source(fake_rm crash support/fake_rm.c)
+hf_test_program(crash_full_disk crash "${full_disk};${fake_rm}" "")
+add_test(NAME crash.full_disk
+    COMMAND "${CMAKE_CURRENT_LIST_DIR}/full_disk.sh" $<TARGET_FILE:crash_full_disk>)
+set_tests_properties(crash.full_disk PROPERTIES
+    LABELS "crash;crash-light" SKIP_RETURN_CODE 77 TIMEOUT 120)
+
 # kill: the bank under its supervisor, verified after every kill.
 add_test(NAME kill.bank COMMAND "${CMAKE_CURRENT_LIST_DIR}/kill_bank.sh" $<TARGET_FILE:bank_chaos>)
 set_tests_properties(kill.bank PROPERTIES LABELS kill TIMEOUT 300)
