@@ -317,7 +317,8 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--plant") == 0)
         hf__bug_plant(argv[2]);
 #else
-    (void)argc, (void)argv;
+    (void)argc;
+    (void)argv;
 #endif
     kit_tmpdir(dir);
     for (int i = 0; i < MODES; i++)

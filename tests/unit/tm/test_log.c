@@ -284,6 +284,53 @@ static void full_disk__refuses_decisions_and_finishes_old_ones(void **state)
 }
 #endif
 
+/* -- older logs -------------------------------------------------------------------------------- */
+
+static int put_old(struct hf__store_txn *t, void *arg)
+{
+    const struct hf__node n = {.highest = 3, .next_rm_id = 2}; /* it could not tell where it was */
+    struct hf__rec_branch branch = {.rm_id = 1, .number = 1, .state = HF_BRANCH_OWED};
+    struct hf__rec rec = {
+        .decision = HF__COMMIT, .outcome = HF_COMMITTED, .count = 1, .branches = &branch};
+    unsigned char key[HF__KEY_SIZE_MAX], buf[HF__NODE_BYTES];
+    int rc;
+
+    hf__node_encode(&n, buf);
+    rc = hf__store_put(t, "N", 1, 'N', buf, sizeof(buf));
+    memcpy(rec.gtrid, arg, HF__GTRID_SIZE);
+    hf__rec_encode(&rec, buf);
+    return rc == HF_OK ? hf__store_put(t, key, hf__key_gtrid(key, 'T', rec.gtrid), 'T', buf,
+                                       hf__rec_size(&rec))
+                       : rc;
+}
+
+static void log__of_an_older_format_opens(void **state)
+{
+    struct hf__store_config c = {.dir = node,
+                                 .file = HF__LOG_FILE,
+                                 .lock_file = HF__LOCK_FILE,
+                                 .application = HF__LOG_APPLICATION,
+                                 .format = HF__LOG_FORMAT - 1,
+                                 .flags = HF__STORE_CREATE};
+    unsigned char gtrid[HF__GTRID_SIZE];
+    struct hf__store *store = NULL;
+
+    (void)state;
+    t_ok(hf__store_open(&c, &store));
+    hf__gtrid_make(gtrid, hf__store_identity(store), 3, 1);
+    t_ok(hf__store_apply(store, put_old, gtrid));
+    hf__store_opened(store);
+    hf__store_close(store);
+    for (uint32_t again = 1; again <= 2; again++) {
+        struct hf__log *log = open_log();
+
+        assert_int_equal(hf__log_incarnation(log), 3 + again);
+        assert_int_equal(count(log), 1);
+        assert_true(has(log, gtrid));
+        hf__log_close(log, true);
+    }
+}
+
 /* -- L3, L4: incarnations ---------------------------------------------------------------------- */
 
 static void incarnation__is_one_higher_each_time(void **state)
@@ -613,6 +660,7 @@ int main(void)
         T(failed_commit__is_unknown_and_the_last),
         T(full_disk__refuses_decisions_and_finishes_old_ones),
 #endif
+        T(log__of_an_older_format_opens),
         T(incarnation__is_one_higher_each_time),
         T(incarnation__of_the_dead_is_fenced_once),
         T(incarnation__of_the_living_is_not_fenced),
