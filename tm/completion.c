@@ -309,18 +309,24 @@ static void release_instances(hf_tx *tx, hf_outcome outcome)
         if (outcome == HF_UNKNOWN || tx->branches[i].state == HF__B_LEFT)
             instance->broken = true;
         instance->tx = NULL;
-        instance->associated = false;
+        instance->associated = instance->suspended = false;
+        hf__instance_use(instance, 0);
     }
 }
 
-/* An association is ended by the thread that made it [XA 4.1], where the resource manager asks
-   for that. */
+/* After a hand-over an instance may still be in use by the thread that had the transaction before.
+   An association that is bound to a thread never outlives that thread's ownership: hf_tx_resume()
+   sees to it. */
 static int check_threads(const hf_tx *tx)
 {
+    uint64_t owner = atomic_load(&tx->owner);
+
     for (unsigned i = 0; i < tx->count; i++) {
         const hf_instance *instance = tx->members[i].instance;
+        uint64_t user = atomic_load(&instance->user);
 
-        if (instance->associated && instance->rm->thread_bound && instance->thread != tx->owner)
+        HF_CHECK(!instance->associated || !instance->rm->thread_bound || instance->thread == owner);
+        if (user != 0 && user != owner)
             return hf__error(HF_EBUSY, 0, "%s: an instance is in use by another thread",
                              instance->rm->name);
     }

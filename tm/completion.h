@@ -6,6 +6,12 @@
 
 #include "node.h"
 
+/* From here on the thread has it in use; 0: nobody has. What it did before is seen by who reads. */
+static inline void hf__instance_use(hf_instance *instance, uint64_t thread)
+{
+    atomic_store_explicit(&instance->user, thread, memory_order_release);
+}
+
 /* HF_OK, HF_EINVAL, HF_EFORK. */
 int hf__tx_check(const hf_tx *tx);
 /* The same, HF_ETHREAD, and HF_ESTATE once it is completing. */

@@ -94,7 +94,11 @@ struct hf_instance {
     hf_tx *tx;       /* enlisted in; NULL: none */
     unsigned branch; /* of tx */
     bool associated; /* between xa_start and xa_end */
+    bool suspended;  /* the same, after xa_end(TMSUSPEND): rm->thread_bound only */
     uint64_t thread; /* that called xa_start */
+    /* The thread that has it in use, from enlist to delist; 0: none. Until that thread puts 0 here,
+       no completion begins, so that tx stays what it is. */
+    _Atomic uint64_t user;
 };
 
 /* A branch beside its struct hf__branch. */
@@ -110,8 +114,10 @@ struct hf_tx {
     hf_tm *tm;
     hf_tx *next_running;   /* tm->lock; also links the pool */
     hf_tx *next_of_thread; /* the owner's list of current transactions */
-    uint64_t owner;        /* thread */
-    uint64_t deadline_ms;  /* monotonic; 0: none */
+    /* The owner, a thread; 0: suspended. Changes under tm->lock. */
+    _Atomic uint64_t owner;
+    uint64_t bound_to;    /* tm->lock: the one thread that may resume it; 0: any */
+    uint64_t deadline_ms; /* monotonic; 0: none */
     unsigned char gtrid[HF__GTRID_SIZE];
     _Atomic int phase; /* enum hf__tx_phase */
     bool watching;     /* a watcher's `before` runs */

@@ -1,11 +1,23 @@
 /*
- * tm/transaction.c - a global transaction while it is active: begin, enlist, delist, watch.
+ * tm/transaction.c - a global transaction while it is active: begin, enlist, delist, suspend,
+ * resume, watch.
  *
  *   begin -> ACTIVE -- commit | rollback (completion.c) --> COMPLETING -> freed
+ *              | ^
+ *      suspend v | resume, by any thread
+ *           nobody's
  *
- * A transaction belongs to one thread. Each thread has a list of its current ones, one for each tm,
- * linked through the transactions themselves: with the last error it is all the thread state that
- * the library has.
+ * A transaction belongs to one thread, or to nobody. Each thread has a list of its current ones,
+ * one for each tm, linked through the transactions themselves: with the last error it is all the
+ * thread state that the library has.
+ *
+ * Invariants
+ *   T1  Whoever changes a transaction owns it. Ownership passes through tm->lock, which orders what
+ *       the old owner wrote before what the new one reads.
+ *   T2  An association of a thread-bound resource manager ([XA] table 6-2: T1, or T2 while the
+ *       transaction is suspended) is the owner's own: nobody else may resume before it is ended.
+ *   T3  An instance in use (hf_instance.user) keeps its transaction from completing, unless the
+ *       owner itself uses it. So the thread that uses it may say so any time, owner or not.
  *
  * Nothing reaches the disk here: before the decision a crash leaves nothing of a transaction behind
  * but, at most, prepared branches, which recovery rolls back because no decision names them.
@@ -40,8 +52,8 @@ int hf__tx_check_owner(const hf_tx *tx)
 {
     int rc = hf__tx_check(tx);
 
-    if (rc == HF_OK && tx->owner != hf__thread())
-        rc = hf__error(HF_ETHREAD, 0, "the transaction belongs to another thread");
+    if (rc == HF_OK && atomic_load(&tx->owner) != hf__thread())
+        rc = hf__error(HF_ETHREAD, 0, "the transaction is suspended, or belongs to another thread");
     if (rc == HF_OK && atomic_load(&tx->phase) == HF__TX_COMPLETING)
         rc = hf__error(HF_ESTATE, 0, "the transaction is completing");
     return rc;
@@ -207,7 +219,7 @@ int hf_tx_begin(hf_tm *tm, uint32_t timeout_ms, hf_tx **ret_tx)
         return rc;
     tx->magic = HF__TX_MAGIC;
     tx->tm = tm;
-    tx->owner = hf__thread();
+    atomic_store(&tx->owner, hf__thread());
     tx->deadline_ms = timeout_ms != 0 ? hf__monotonic_ms() + timeout_ms : 0;
     atomic_store(&tx->phase, HF__TX_ACTIVE);
     tx->sync_count = tx->count = 0;
@@ -270,7 +282,22 @@ void hf__tx_branch_xid(const hf_tx *tx, unsigned branch, XID *ret)
     hf__xid_make(ret, tx->gtrid, m->instance->rm->id, m->number);
 }
 
-/* xa_start for a branch that is new, or TMJOIN for one that was delisted. */
+/* xa_start did not join or resume: the branch cannot go on, and xa_end is due only where the
+   association stays suspended ([XA] tables 6-2 and 6-4). */
+static void fail_start(hf_tx *tx, unsigned branch, int code)
+{
+    hf_instance *instance = tx->members[branch].instance;
+    bool gone = (code >= XA_RBBASE && code <= XA_RBEND) || code == XAER_NOTA;
+
+    atomic_store(&tx->phase, HF__TX_ROLLBACK_ONLY);
+    if (code != XAER_RMFAIL && !gone)
+        return;
+    hf__coord_ended(&tx->branches[branch], code);
+    instance->associated = instance->suspended = false;
+}
+
+/* xa_start for a branch that is new, TMJOIN for one that was delisted, TMRESUME for one that was
+   suspended. */
 static int start(hf_tx *tx, unsigned branch, long flags)
 {
     hf_instance *instance = tx->members[branch].instance;
@@ -284,16 +311,36 @@ static int start(hf_tx *tx, unsigned branch, long flags)
     HF_FAULT("enlist:started");
     if (code == XA_OK) {
         instance->associated = true;
+        instance->suspended = false;
         instance->thread = hf__thread();
         tx->branches[branch].state = HF__B_ACTIVE;
         return HF_OK;
     }
     hf__instance_error(instance, &native, text, sizeof(text));
     instance->broken = instance->broken || code == XAER_RMFAIL;
-    if (flags & TMJOIN) /* the branch is there, and cannot go on [XA 4.6] */
-        atomic_store(&tx->phase, HF__TX_ROLLBACK_ONLY);
+    if (flags != TMNOFLAGS)
+        fail_start(tx, branch, code);
     return hf__error(HF_ERM, native != 0 ? native : code, "%s: xa_start answered %s: %s", rm->name,
                      hf__xa_name(code), text);
+}
+
+/* Enlist an instance that has a branch in tx already. */
+static int use_again(hf_tx *tx, hf_instance *instance)
+{
+    uint64_t user = atomic_load(&instance->user), self = hf__thread();
+    int rc = HF_OK;
+
+    if (user != 0 && user != self)
+        return hf__error(HF_EBUSY, 0, "%s: enlist: the instance is in use by another thread",
+                         instance->rm->name);
+    if (instance->rm->thread_bound && instance->thread != self)
+        return hf__error(HF_ETHREAD, 0, "%s: enlist: the instance is bound to another thread",
+                         instance->rm->name);
+    if (!instance->associated)
+        rc = start(tx, instance->branch, TMJOIN);
+    if (rc == HF_OK)
+        hf__instance_use(instance, self);
+    return rc;
 }
 
 int hf_tx_enlist(hf_tx *tx, hf_instance *instance)
@@ -313,7 +360,7 @@ int hf_tx_enlist(hf_tx *tx, hf_instance *instance)
     if (rc != HF_OK)
         return rc;
     if (instance->tx == tx)
-        return instance->associated ? HF_OK : start(tx, instance->branch, TMJOIN);
+        return use_again(tx, instance);
     rc = grow(tx);
     if (rc != HF_OK)
         return rc;
@@ -325,31 +372,129 @@ int hf_tx_enlist(hf_tx *tx, hf_instance *instance)
         return rc;
     instance->tx = tx;
     instance->branch = tx->count++;
+    hf__instance_use(instance, hf__thread());
     return HF_OK;
 }
 
-int hf_tx_delist(hf_tx *tx, hf_instance *instance)
+/* Does the calling thread have it in use, in a transaction that it has handed over? */
+static bool handed_over(const hf_tx *tx, const hf_instance *instance)
 {
-    XID xid;
-    int rc = hf__tx_check_owner(tx), code;
+    uint64_t self = hf__thread();
 
-    if (rc == HF_OK && (instance == NULL || instance->magic != HF__INSTANCE_MAGIC))
-        rc = hf__error(HF_EINVAL, 0, "delist: not an instance");
-    if (rc == HF_OK && instance->tx != tx)
-        rc = hf__error(HF_ENOTFOUND, 0, "%s: delist: not enlisted in this transaction",
-                       instance->rm->name);
-    if (rc != HF_OK || !instance->associated || !instance->rm->thread_bound)
-        return rc;
+    return atomic_load(&instance->user) == self && atomic_load(&tx->owner) != self &&
+           !instance->rm->thread_bound && instance->tx == tx;
+}
+
+/* xa_end while the transaction is active: TMSUCCESS, or TMSUSPEND. */
+static int end(hf_tx *tx, hf_instance *instance, long flags)
+{
+    struct hf__branch *branch = &tx->branches[instance->branch];
+    struct hf__branch ended = *branch;
+    XID xid;
+    int code;
+
     hf__tx_branch_xid(tx, instance->branch, &xid);
-    code = instance->rm->xa->xa_end_entry(&xid, instance->rmid, TMSUCCESS);
-    instance->associated = false;
-    hf__coord_ended(&tx->branches[instance->branch], code);
-    if (tx->branches[instance->branch].state == HF__B_IDLE)
+    code = instance->rm->xa->xa_end_entry(&xid, instance->rmid, flags);
+    hf__coord_ended(&ended, code);
+    instance->suspended = flags == TMSUSPEND && ended.state == HF__B_IDLE;
+    instance->associated = instance->suspended;
+    if (!instance->suspended) /* else xa_end(TMSUCCESS) is still due */
+        *branch = ended;
+    if (ended.state == HF__B_IDLE)
         return HF_OK;
     atomic_store(&tx->phase, HF__TX_ROLLBACK_ONLY);
     instance->broken = instance->broken || code == XAER_RMFAIL;
     return hf__error(HF_ERM, code, "%s: xa_end answered %s: the transaction can only roll back",
                      instance->rm->name, hf__xa_name(code));
+}
+
+int hf_tx_delist(hf_tx *tx, hf_instance *instance)
+{
+    int rc = hf__tx_check(tx);
+
+    if (rc == HF_OK && (instance == NULL || instance->magic != HF__INSTANCE_MAGIC))
+        rc = hf__error(HF_EINVAL, 0, "delist: not an instance");
+    if (rc == HF_OK && handed_over(tx, instance)) {
+        hf__instance_use(instance, 0); /* from here on tx may complete */
+        return HF_OK;
+    }
+    if (rc == HF_OK)
+        rc = hf__tx_check_owner(tx);
+    if (rc == HF_OK && instance->tx != tx)
+        rc = hf__error(HF_ENOTFOUND, 0, "%s: delist: not enlisted in this transaction",
+                       instance->rm->name);
+    if (rc == HF_OK && instance->associated && instance->rm->thread_bound)
+        rc = end(tx, instance, TMSUCCESS);
+    if (rc == HF_OK || rc == HF_ERM)
+        hf__instance_use(instance, 0);
+    return rc;
+}
+
+/* -- suspend and resume ----------------------------------------------------------------------- */
+
+int hf_tx_suspend(hf_tx *tx)
+{
+    int rc = hf__tx_check_owner(tx);
+    bool bound = false;
+
+    if (rc == HF_OK && tx->watching)
+        rc = hf__error(HF_ESTATE, 0, "suspend a transaction from one of its watchers");
+    for (unsigned i = 0; rc == HF_OK && i < tx->count; i++) {
+        hf_instance *instance = tx->members[i].instance;
+
+        if (instance->associated && instance->rm->thread_bound) {
+            if (!instance->suspended)
+                rc = end(tx, instance, TMSUSPEND);
+            bound = true;
+        }
+    }
+    if (rc != HF_OK)
+        return rc;
+    hf__tx_leave_thread(tx);
+    (void)pthread_mutex_lock(&tx->tm->lock);
+    tx->bound_to = bound ? hf__thread() : 0;
+    atomic_store(&tx->owner, 0);
+    (void)pthread_mutex_unlock(&tx->tm->lock);
+    return HF_OK;
+}
+
+/* Make the calling thread the owner. */
+static int own(hf_tx *tx)
+{
+    uint64_t self = hf__thread();
+    int rc = HF_OK;
+
+    (void)pthread_mutex_lock(&tx->tm->lock);
+    if (atomic_load(&tx->owner) != 0)
+        rc = hf__error(HF_ETHREAD, 0, "resume: the transaction belongs to another thread");
+    else if (tx->bound_to != 0 && tx->bound_to != self)
+        rc = hf__error(HF_EBUSY, 0, "resume: an instance in use is bound to another thread");
+    else
+        atomic_store(&tx->owner, self);
+    (void)pthread_mutex_unlock(&tx->tm->lock);
+    return rc;
+}
+
+int hf_tx_resume(hf_tx *tx)
+{
+    int rc = hf__tx_check(tx), failed = HF_OK;
+
+    if (rc == HF_OK && *find_current(tx->tm) != NULL)
+        rc = hf__error(HF_ESTATE, 0, "resume: this thread has a transaction already");
+    if (rc == HF_OK)
+        rc = own(tx);
+    if (rc != HF_OK)
+        return rc;
+    tx->next_of_thread = current_list;
+    current_list = tx;
+    /* All of them at once: the owner may go on with an instance without enlisting it again, and
+       work outside an association would be outside the transaction. */
+    for (unsigned i = 0; i < tx->count; i++) {
+        if (tx->members[i].instance->suspended)
+            rc = start(tx, i, TMRESUME);
+        failed = failed == HF_OK ? rc : failed;
+    }
+    return failed;
 }
 
 /* -- the rest --------------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 # The transaction manager as its headers promise it, against four scripted resource managers.
 foreach(subject IN ITEMS
-        commit rollback heuristic owed thread watch failed_log recovery calls input open)
+        commit rollback heuristic owed thread watch failed_log recovery calls input open suspend)
     hf_test(spec tm_${subject} tm_${subject}.c support/fake_rm.c)
 endforeach()

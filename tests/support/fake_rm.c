@@ -36,6 +36,8 @@ struct branch {
     pid_t pid;     /* of the session that works or worked for it */
     int rmid;
     unsigned long thread; /* that associated it */
+    bool suspended;       /* active, and its association is: T2 of table 6-2 */
+    bool suspending;      /* the xa_end that is served has TMSUSPEND */
     pid_t told;           /* the process that was truly told its end; 0: none was */
 };
 
@@ -63,6 +65,7 @@ struct rm {
     unsigned calls[FAKE_CALLS];
     XID last;
     unsigned hooks;
+    bool migrates;
     unsigned char identity;
     int probe;
     int native;
@@ -290,6 +293,9 @@ static void apply(struct branch *b, enum fake_call call, int code)
 {
     switch (call) {
     case FAKE_END:
+        b->suspended = b->suspending && code == XA_OK;
+        if (b->suspended)
+            break; /* active yet: xa_end is due again */
         b->state = code == XA_OK ? FAKE_IDLE : FAKE_DOOMED;
         if (code == XAER_NOTA)
             end_branch(b, ROLLED_BACK);
@@ -326,7 +332,7 @@ static const char *objection(const struct branch *b, enum fake_call call, long f
         return NULL; /* it may well ask: the answer is XAER_NOTA */
     switch (call) {
     case FAKE_END:
-        allowed = b->state == FAKE_ACTIVE;
+        allowed = b->state == FAKE_ACTIVE && !(b->suspended && flags == TMSUSPEND);
         break;
     case FAKE_PREPARE:
         allowed = b->state == FAKE_IDLE && flags == TMNOFLAGS;
@@ -369,8 +375,10 @@ static int serve(int n, enum fake_call call, const XID *xid, int rmid, long flag
     why = objection(b, call, flags);
     if (why != NULL)
         return illegal(n, call, why);
-    if (call == FAKE_END && (b->rmid != rmid || b->thread != (unsigned long)pthread_self()))
+    if (call == FAKE_END &&
+        (b->rmid != rmid || (!rm->migrates && b->thread != (unsigned long)pthread_self())))
         return illegal(n, call, "another rmid or thread is associated");
+    b->suspending = call == FAKE_END && flags == TMSUSPEND;
 
     code = scripted(rm, call, call == FAKE_FORGET ? XA_OK : honest_answer(b), &effect);
     if (b->state != FAKE_ABSENT && effect != FAKE_STAYS)
@@ -386,31 +394,53 @@ static int serve(int n, enum fake_call call, const XID *xid, int rmid, long flag
     return code;
 }
 
+/* Why xa_start is not allowed; NULL: it is. */
+static const char *start_objection(const struct branch *b, int rmid, long flags)
+{
+    if (flags == TMNOFLAGS)
+        return b == NULL ? NULL : "an XID is started once";
+    if (flags == TMJOIN)
+        return b != NULL && b->state == FAKE_IDLE ? NULL : "TMJOIN needs a branch that is idle";
+    if (flags != TMRESUME)
+        return "flags that it does not have";
+    if (b == NULL || b->state != FAKE_ACTIVE || !b->suspended || b->pid != getpid() ||
+        b->rmid != rmid || b->thread != (unsigned long)pthread_self())
+        return "TMRESUME needs an association that was suspended in this thread";
+    return NULL;
+}
+
 static int serve_start(int n, const XID *xid, int rmid, long flags)
 {
     struct rm *rm = &all->rms[n];
     struct session *s = session_of(rm, rmid);
     enum fake_effect effect;
     struct branch *b;
+    const char *why;
     int code;
 
     if (s == NULL || s->failed)
         return illegal(n, FAKE_START, "the rmid is not open, or it answered XAER_RMFAIL");
     b = find(rm, xid);
-    if (flags == TMNOFLAGS ? b != NULL : flags != TMJOIN || b == NULL || b->state != FAKE_IDLE)
-        return illegal(n, FAKE_START, "an XID is started once; TMJOIN needs a branch that is idle");
+    why = start_objection(b, rmid, flags);
+    if (why != NULL)
+        return illegal(n, FAKE_START, why);
     for (unsigned i = 0; i < rm->count; i++)
         if (rm->branches[i].state == FAKE_ACTIVE && rm->branches[i].pid == getpid() &&
-            rm->branches[i].rmid == rmid)
+            rm->branches[i].rmid == rmid && flags != TMRESUME)
             return illegal(n, FAKE_START, "the rmid is associated with another branch");
     rm->last = *xid;
     code = scripted(rm, FAKE_START, XA_OK, &effect);
     if (code == XA_OK || effect == FAKE_DONE) {
         b = b != NULL ? b : make(rm, xid, FAKE_ACTIVE);
         b->state = FAKE_ACTIVE;
+        b->suspended = false;
         b->pid = getpid();
         b->rmid = rmid;
         b->thread = (unsigned long)pthread_self();
+    }
+    if (flags != TMNOFLAGS && (is_rb(code) || code == XAER_NOTA)) {
+        b->state = FAKE_DOOMED;
+        b->suspended = false;
     }
     if (code == XAER_RMFAIL) {
         s->failed = true;
@@ -502,11 +532,14 @@ static int do_branch(int n, enum fake_call call, const XID *xid, int rmid, long 
 
     arrive(n, call,
            call == FAKE_START && flags == TMJOIN        ? "(join)"
-           : call == FAKE_END && flags != TMSUCCESS     ? flags == TMFAIL ? "(fail)" : "(other)"
+           : call == FAKE_START && flags == TMRESUME    ? "(resume)"
+           : call == FAKE_END && flags == TMFAIL        ? "(fail)"
+           : call == FAKE_END && flags == TMSUSPEND     ? "(suspend)"
+           : call == FAKE_END && flags != TMSUCCESS     ? "(other)"
            : call == FAKE_COMMIT && flags == TMONEPHASE ? "(one)"
                                                         : "");
-    if (call == FAKE_END && flags != TMSUCCESS && flags != TMFAIL)
-        code = illegal(n, call, "neither TMSUCCESS nor TMFAIL");
+    if (call == FAKE_END && flags != TMSUCCESS && flags != TMFAIL && flags != TMSUSPEND)
+        code = illegal(n, call, "none of TMSUCCESS, TMFAIL, TMSUSPEND");
     else if (call == FAKE_START)
         code = serve_start(n, xid, rmid, flags);
     else
@@ -749,6 +782,11 @@ void fake_on_call(void (*fn)(void *user, int rm, enum fake_call call), void *use
 void fake_offer(int rm, unsigned hooks)
 {
     all->rms[rm].hooks = hooks;
+}
+
+void fake_migrates(int rm)
+{
+    all->rms[rm].migrates = true;
 }
 
 void fake_identity(int rm, unsigned char identity)

@@ -9,12 +9,13 @@
  *   world_begin(w, 2, &tx); t_ok(hf_tx_commit(tx, NULL));
  *   world_expect(w, "a.start b.start a.end b.end a.prepare b.prepare" LOG " a.commit b.commit");
  *
- * In the trace a flag stands behind the call where it matters: end(fail), commit(one), recover for
- * the first call of a scan and recover(more) for the others. In a fault build "log" stands where a
- * decision has become durable, and "record" where what branches did by themselves has.
+ * In the trace a flag stands behind the call where it matters: start(join), start(resume),
+ * end(fail), end(suspend), commit(one), recover for the first call of a scan and recover(more) for
+ * the others. In a fault build "log" stands where a decision has become durable, and "record" where
+ * what branches did by themselves has.
  *
- * A call that table 6-4 does not allow to a transaction manager, an rmid that is used after it
- * answered XAER_RMFAIL, an association ended by another thread: each fails the test, in
+ * A call that tables 6-2 and 6-4 do not allow to a transaction manager, an rmid that is used after
+ * it answered XAER_RMFAIL, an association ended by another thread: each fails the test, in
  * world_teardown(). All of it lives in memory that is shared with children: a branch outlives the
  * process that prepared it, and one that was not prepared dies with it.
  *
@@ -86,6 +87,8 @@ void fake_on_call(void (*fn)(void *user, int rm, enum fake_call call), void *use
 /* Hooks of the extension: a bit for each, 1u << FAKE_IDENTITY and so on. Before it is registered.
    */
 void fake_offer(int rm, unsigned hooks);
+/* Its associations may be ended by another thread than started them. They may not, at first. */
+void fake_migrates(int rm);
 /* What identity() says from now on; 1 at first. */
 void fake_identity(int rm, unsigned char identity);
 /* What probe() says from now on; -1: the truth. */

@@ -1,8 +1,13 @@
 /*
  * holdfast/transaction.h - one global transaction: begin, enlist, commit, roll back.
  *
- * A transaction belongs to the thread that began it, which has at most one current transaction for
- * each tm. The one call that other threads may make is hf_tx_set_rollback_only().
+ * A transaction belongs to the thread that began it, or that resumed it last: its *owner*. A thread
+ * has at most one current transaction for each tm. Other threads may call hf_tx_xid() and
+ * hf_tx_set_rollback_only(), hf_tx_resume() if it is suspended, and hf_tx_delist() as it says.
+ *
+ * An instance is *in use* by the thread that called hf_tx_enlist(), from that call until
+ * hf_tx_delist(). A transaction cannot complete while an instance is in use by a thread other than
+ * its owner. Who never hands a transaction over need not delist.
  */
 #ifndef HOLDFAST_TRANSACTION_H
 #define HOLDFAST_TRANSACTION_H
@@ -67,21 +72,24 @@ HF_API hf_tx *hf_tx_current(hf_tm *tm);
  * Make an instance work for the transaction: xa_start, as a branch of its own. An instance that
  * works for it already is good, and is not called.
  *
- * @retval HF_OK
- * @retval HF_EBUSY        the instance works for another transaction.
+ * @retval HF_OK           it is in use by the calling thread.
+ * @retval HF_EBUSY        the instance works for another transaction, or is in use by another
+ *                         thread.
  * @retval HF_ESTATE       the instance is broken, or the transaction is completing.
  * @retval HF_EROLLEDBACK  the transaction is rollback-only: nothing was done. Roll it back.
  * @retval HF_ERM          xa_start refused: not enlisted; the transaction goes on. After
  * XAER_RMFAIL the
  *                         instance is broken. hf_error_last() has the code.
- * @retval HF_ELIMIT       over 1,000 branches. @retval HF_ETHREAD, HF_EINVAL, HF_EFORK, HF_ENOMEM
+ * @retval HF_ETHREAD      not the owner; or an instance bound to its thread has its branch in
+ *                         another one.
+ * @retval HF_ELIMIT       over 1,000 branches. @retval HF_EINVAL, HF_EFORK, HF_ENOMEM
  *
  * Threads: the owner. Spec: [XA] 3.3, xa_start().
  */
 HF_API int hf_tx_enlist(hf_tx *tx, hf_instance *instance) HF_MUST_CHECK;
 
 /**
- * Out of use until enlisted again: nothing for an ordinary instance, xa_end(TMSUCCESS) for one that
+ * Out of use until enlisted again: no call to an ordinary instance, xa_end(TMSUCCESS) for one that
  * is bound to its thread. The branch stays in the transaction.
  *
  * @retval HF_OK
@@ -89,9 +97,47 @@ HF_API int hf_tx_enlist(hf_tx *tx, hf_instance *instance) HF_MUST_CHECK;
  * @retval HF_ERM        xa_end failed: the transaction is rollback-only now.
  * @retval HF_ETHREAD, HF_EINVAL, HF_EFORK
  *
- * Threads: the owner. Spec: [XA] xa_end().
+ * Threads: the owner, for any instance of its transaction: it may answer for a thread that is gone.
+ * After a hand-over also the thread that has an ordinary instance in use: until then tx does not
+ * complete, from then on it may be freed any moment. Spec: [XA] xa_end().
  */
 HF_API int hf_tx_delist(hf_tx *tx, hf_instance *instance);
+
+/**
+ * Take the transaction off its thread. It belongs to nobody until a thread resumes it, and keeps
+ * its branches, watchers and deadline.
+ *
+ * An instance that is bound to its thread (hf_rm_config.thread_bound) and not delisted gets
+ * xa_end(TMSUSPEND): only the same thread can resume the transaction then. To hand it to another
+ * one, delist such instances before. Other instances are not called.
+ *
+ * @retval HF_OK      the thread has no current transaction any more.
+ * @retval HF_ERM     xa_end failed: the transaction is still this thread's, and rollback-only.
+ * @retval HF_ESTATE  completing, or called by one of its watchers: nothing was done.
+ * @retval HF_ETHREAD, HF_EINVAL, HF_EFORK  nothing was done.
+ *
+ * Threads: the owner. Spec: [XA] xa_end(), table 6-2.
+ */
+HF_API int hf_tx_suspend(hf_tx *tx) HF_MUST_CHECK;
+
+/**
+ * Make a suspended transaction the calling thread's current one; the thread is its owner now.
+ *
+ * Associations that hf_tx_suspend() suspended go on by xa_start(TMRESUME), also if the transaction
+ * is rollback-only: no work may slip out of it. An instance that the previous owner has in use
+ * stays that thread's until it, or the new owner, delists it.
+ *
+ * @retval HF_OK
+ * @retval HF_ERM      xa_start failed: resumed all the same, and rollback-only.
+ * @retval HF_ESTATE   the thread has a current transaction of this tm, perhaps this one: nothing
+ *                     was done.
+ * @retval HF_EBUSY    an association of it is bound to another thread: nothing was done.
+ * @retval HF_ETHREAD  it is not suspended, but another thread's: nothing was done.
+ * @retval HF_EINVAL, HF_EFORK
+ *
+ * Threads: any. Spec: [XA] xa_start(), table 6-2.
+ */
+HF_API int hf_tx_resume(hf_tx *tx) HF_MUST_CHECK;
 
 /**
  * From now on the transaction can only roll back; hf_tx_commit() will do that.
@@ -144,8 +190,8 @@ HF_API int hf_tx_watch(hf_tx *tx, const hf_sync *sync) HF_MUST_CHECK;
  *                         of its instances are broken, the tm takes no more work. Do not do the
  *                         work again: close and open the tm, here or in another process, then
  *                         hf_tm_outcome().
- * @retval HF_EBUSY        an instance bound to another thread is still in use there: nothing was
- *                         done.
+ * @retval HF_EBUSY        an instance is in use by another thread: nothing was done, tx and
+ *                         instances are as they were. Have it delisted, and call again.
  * @retval HF_ESTATE       completing already. @retval HF_ETHREAD, HF_EINVAL, HF_EFORK nothing was
  *                         done.
  *
