@@ -424,7 +424,7 @@ int hf_tx_commit(hf_tx *tx, hf_result *ret_result)
             sync.before(sync.user, tx);
     }
     tx->watching = false;
-    rollback_only = atomic_exchange(&tx->phase, HF__TX_COMPLETING) == HF__TX_ROLLBACK_ONLY;
+    rollback_only = hf__deadline_leave(tx);
     if (tx->deadline_ms != 0 && hf__monotonic_ms() > tx->deadline_ms) {
         note(&result, "", "deadline", XA_OK, 0,
              "the transaction's time was over before it was committed");
@@ -448,7 +448,7 @@ int hf_tx_rollback(hf_tx *tx, hf_result *ret_result)
 
     if (rc != HF_OK)
         return rc;
-    atomic_store(&tx->phase, HF__TX_COMPLETING);
+    (void)hf__deadline_leave(tx);
     order_by_rank(tx);
     s.c = &tx->coord;
     hf__coord_init(s.c, tx->branches, tx->count);

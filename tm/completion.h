@@ -22,4 +22,18 @@ void hf__tx_leave_thread(hf_tx *tx);
 /* Not running any more; freed. owes: recovery has something to finish. */
 void hf__tx_finish(hf_tx *tx, hf_outcome outcome, bool owes);
 
+/* -- deadline.c ------------------------------------------------------------------------------- */
+
+/* Set the deadline of a transaction that begins; 0: none. */
+void hf__deadline_begin(hf_tx *tx, uint32_t timeout_ms);
+/* It is among the running ones now. Under tm->lock. */
+void hf__deadline_listed(hf_tx *tx);
+/* Is its time over? It is rollback-only then. For the owner; no need of a tick. */
+bool hf__deadline_passed(hf_tx *tx);
+/* It completes from here on, and no deadline does anything any more. Waits for cancels that run.
+   True: it can only roll back. */
+bool hf__deadline_leave(hf_tx *tx);
+/* Mark what is over, and cancel its work. */
+void hf__deadline_expire(hf_tm *tm);
+
 #endif

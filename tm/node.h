@@ -33,6 +33,14 @@ enum {
 /* Set rollback-only and completion race: one word decides which came first. */
 enum hf__tx_phase { HF__TX_ACTIVE, HF__TX_ROLLBACK_ONLY, HF__TX_COMPLETING };
 
+/* Of a transaction with a deadline: deadline.c. */
+enum hf__expiry {
+    HF__EXPIRY_WAITING,
+    HF__EXPIRY_QUEUED,     /* in tm->expired */
+    HF__EXPIRY_CANCELLING, /* a thread is in a cancel hook for it */
+    HF__EXPIRY_OVER
+};
+
 enum hf__tm_state { HF__TM_OPEN, HF__TM_STARTED, HF__TM_CLOSING };
 
 struct hf_tm {
@@ -59,6 +67,8 @@ struct hf_tm {
     uint64_t next_pass_ms;          /* lock; monotonic */
     uint32_t pause_ms;              /* lock: between passes, grows */
     _Atomic uint64_t sequence;      /* of transactions, from 1 */
+    uint64_t next_expiry_ms;        /* lock; monotonic: nothing expires before; UINT64_MAX: none */
+    hf_tx *expired;                 /* lock: those whose work is to be cancelled */
 
     pthread_t thread; /* config.background, once started */
     bool has_thread;
@@ -118,6 +128,9 @@ struct hf_tx {
     _Atomic uint64_t owner;
     uint64_t bound_to;    /* tm->lock: the one thread that may resume it; 0: any */
     uint64_t deadline_ms; /* monotonic; 0: none */
+    hf_tx *next_expired;  /* tm->lock */
+    hf_tx **expired_at;   /* tm->lock: what points to it in tm->expired */
+    uint8_t expiry;       /* tm->lock: enum hf__expiry */
     unsigned char gtrid[HF__GTRID_SIZE];
     _Atomic int phase; /* enum hf__tx_phase */
     bool watching;     /* a watcher's `before` runs */

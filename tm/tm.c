@@ -16,7 +16,7 @@
 #include <time.h>
 
 #include "check.h"
-#include "node.h"
+#include "completion.h"
 
 enum {
     PAUSE_MAX_MS = 30000,
@@ -115,6 +115,7 @@ int hf_tm_open(const hf_tm_config *config, hf_tm **ret_tm)
     tm->config = cfg;
     tm->config.dir = tm->config.nonce = NULL;
     tm->pause_ms = HF__PAUSE_FIRST_MS;
+    tm->next_expiry_ms = UINT64_MAX;
     atomic_store(&tm->sequence, (uint64_t)hf__log_nonce(tm->log) << (64 - HF__NONCE_BITS));
     init_locks(tm);
     if (cfg.panic != NULL)
@@ -126,6 +127,19 @@ int hf_tm_open(const hf_tm_config *config, hf_tm **ret_tm)
 }
 
 /* -- the work that is due --------------------------------------------------------------------- */
+
+/* When to look again: for requests, or for the next transaction whose time is over. */
+static uint32_t pause_now(hf_tm *tm)
+{
+    uint64_t now = hf__monotonic_ms(), next;
+
+    (void)pthread_mutex_lock(&tm->lock);
+    next = tm->next_expiry_ms;
+    (void)pthread_mutex_unlock(&tm->lock);
+    if (next <= now)
+        return 0;
+    return next - now < REQUESTS_MS ? (uint32_t)(next - now) : REQUESTS_MS;
+}
 
 struct asked {
     bool recover;
@@ -207,6 +221,7 @@ int hf_tm_tick(hf_tm *tm, uint32_t *ret_next_ms)
 
     if (rc != HF_OK)
         return rc;
+    hf__deadline_expire(tm); /* also while closing, or while another thread is in a pass */
     (void)pthread_mutex_lock(&tm->lock);
     if (tm->state != HF__TM_STARTED) {
         rc = hf__error(HF_ESTATE, 0, "tick: the node is not started, or closing");
@@ -214,45 +229,51 @@ int hf_tm_tick(hf_tm *tm, uint32_t *ret_next_ms)
         mine = tm->ticking = true;
     }
     (void)pthread_mutex_unlock(&tm->lock);
+    if (mine) {
+        rc = do_due_work(tm);
+        (void)pthread_mutex_lock(&tm->lock);
+        tm->ticking = false;
+        (void)pthread_cond_broadcast(&tm->changed);
+        (void)pthread_mutex_unlock(&tm->lock);
+    }
     if (ret_next_ms != NULL)
-        *ret_next_ms = REQUESTS_MS;
-    if (!mine)
-        return rc;
-    rc = do_due_work(tm);
-    (void)pthread_mutex_lock(&tm->lock);
-    tm->ticking = false;
-    (void)pthread_cond_broadcast(&tm->changed);
-    (void)pthread_mutex_unlock(&tm->lock);
+        *ret_next_ms = pause_now(tm);
     return rc;
 }
 
 /* -- our thread, if asked for ----------------------------------------------------------------- */
 
-static struct timespec in_ms(uint64_t ms)
+static struct timespec at_ms(uint64_t at)
 {
-    uint64_t at = hf__monotonic_ms() + ms;
-
     return (struct timespec){.tv_sec = (time_t)(at / 1000),
                              .tv_nsec = (long)(at % 1000) * 1000000L};
+}
+
+/* Sleep until then, or until something expires, which may begin meanwhile. False: it has to end. */
+static bool sleep_until(hf_tm *tm, uint64_t then)
+{
+    bool stop;
+    int err = 0;
+
+    (void)pthread_mutex_lock(&tm->lock);
+    while (!tm->stop && err == 0) {
+        struct timespec until = at_ms(then < tm->next_expiry_ms ? then : tm->next_expiry_ms);
+
+        err = pthread_cond_timedwait(&tm->changed, &tm->lock, &until);
+    }
+    stop = tm->stop;
+    (void)pthread_mutex_unlock(&tm->lock);
+    return !stop;
 }
 
 static void *background(void *arg)
 {
     hf_tm *tm = arg;
-    bool stop;
+    uint32_t next_ms = REQUESTS_MS;
 
-    do {
-        uint32_t next_ms = REQUESTS_MS;
-        struct timespec until;
-
+    do
         (void)hf_tm_tick(tm, &next_ms); /* what fails is told to the host, and tried again */
-        until = in_ms(next_ms);
-        (void)pthread_mutex_lock(&tm->lock);
-        while (!tm->stop && pthread_cond_timedwait(&tm->changed, &tm->lock, &until) == 0)
-            continue;
-        stop = tm->stop;
-        (void)pthread_mutex_unlock(&tm->lock);
-    } while (!stop);
+    while (sleep_until(tm, hf__monotonic_ms() + next_ms));
     return NULL;
 }
 
@@ -268,7 +289,7 @@ static int start_thread(hf_tm *tm)
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (err != 0)
         return hf__error(HF_ENOMEM, err, "start the background thread");
-    tm->has_thread = true;
+    tm->has_thread = true; /* the tm is not started yet: no other thread looks */
     return HF_OK;
 }
 
@@ -426,7 +447,7 @@ static bool in_use(const hf_tm *tm, unsigned *ret_left)
 /* Wait for all of that to end; false if it did not in time. */
 static bool drain(hf_tm *tm, uint32_t drain_ms, unsigned *ret_left)
 {
-    struct timespec until = in_ms(drain_ms);
+    struct timespec until = at_ms(hf__monotonic_ms() + drain_ms);
     bool busy;
 
     (void)pthread_mutex_lock(&tm->lock);

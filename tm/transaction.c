@@ -220,7 +220,7 @@ int hf_tx_begin(hf_tm *tm, uint32_t timeout_ms, hf_tx **ret_tx)
     tx->magic = HF__TX_MAGIC;
     tx->tm = tm;
     atomic_store(&tx->owner, hf__thread());
-    tx->deadline_ms = timeout_ms != 0 ? hf__monotonic_ms() + timeout_ms : 0;
+    hf__deadline_begin(tx, timeout_ms);
     atomic_store(&tx->phase, HF__TX_ACTIVE);
     tx->sync_count = tx->count = 0;
     tx->numbers = 0;
@@ -230,6 +230,7 @@ int hf_tx_begin(hf_tm *tm, uint32_t timeout_ms, hf_tx **ret_tx)
     slot = bucket(tm, sequence);
     tx->next_running = *slot;
     *slot = tx;
+    hf__deadline_listed(tx);
     (void)pthread_mutex_unlock(&tm->lock);
     tx->next_of_thread = current_list;
     current_list = tx;
@@ -265,6 +266,7 @@ static int grow(hf_tx *tx)
     }
     memcpy(branches, tx->branches, tx->count * sizeof(*branches));
     memcpy(members, tx->members, tx->count * sizeof(*members));
+    (void)pthread_mutex_lock(&tx->tm->lock); /* D3: a cancel may be reading them */
     if (tx->branches != tx->inline_branches) {
         free(tx->branches);
         free(tx->members);
@@ -272,6 +274,7 @@ static int grow(hf_tx *tx)
     tx->branches = branches;
     tx->members = members;
     tx->room = room;
+    (void)pthread_mutex_unlock(&tx->tm->lock);
     return HF_OK;
 }
 
@@ -324,6 +327,31 @@ static int start(hf_tx *tx, unsigned branch, long flags)
                      hf__xa_name(code), text);
 }
 
+static int too_late(const hf_instance *instance)
+{
+    return hf__error(HF_EROLLEDBACK, 0, "%s: enlist: the transaction can only roll back",
+                     instance->rm->name);
+}
+
+/* The branch at the end of the list has begun: it counts from here on. */
+static int add_branch(hf_tx *tx, hf_instance *instance)
+{
+    bool timed = tx->deadline_ms != 0;
+    int rc = HF_OK;
+
+    instance->tx = tx;
+    instance->branch = tx->count;
+    hf__instance_use(instance, hf__thread());
+    if (timed)
+        (void)pthread_mutex_lock(&tx->tm->lock); /* D3 */
+    tx->count++;
+    if (timed && atomic_load(&tx->phase) == HF__TX_ROLLBACK_ONLY)
+        rc = too_late(instance);
+    if (timed)
+        (void)pthread_mutex_unlock(&tx->tm->lock);
+    return rc;
+}
+
 /* Enlist an instance that has a branch in tx already. */
 static int use_again(hf_tx *tx, hf_instance *instance)
 {
@@ -355,8 +383,8 @@ int hf_tx_enlist(hf_tx *tx, hf_instance *instance)
     if (rc == HF_OK && instance->tx != NULL && instance->tx != tx)
         rc = hf__error(HF_EBUSY, 0, "%s: enlist: the instance works for another transaction",
                        instance->rm->name);
-    if (rc == HF_OK && atomic_load(&tx->phase) == HF__TX_ROLLBACK_ONLY)
-        rc = hf__error(HF_EROLLEDBACK, 0, "enlist: the transaction can only roll back");
+    if (rc == HF_OK && (hf__deadline_passed(tx) || atomic_load(&tx->phase) == HF__TX_ROLLBACK_ONLY))
+        rc = too_late(instance);
     if (rc != HF_OK)
         return rc;
     if (instance->tx == tx)
@@ -368,12 +396,7 @@ int hf_tx_enlist(hf_tx *tx, hf_instance *instance)
         (struct hf__branch){.state = HF__B_ACTIVE, .can_probe = instance->rm->ext.probe != NULL};
     tx->members[tx->count] = (struct hf__member){.instance = instance, .number = ++tx->numbers};
     rc = start(tx, tx->count, TMNOFLAGS);
-    if (rc != HF_OK)
-        return rc;
-    instance->tx = tx;
-    instance->branch = tx->count++;
-    hf__instance_use(instance, hf__thread());
-    return HF_OK;
+    return rc == HF_OK ? add_branch(tx, instance) : rc;
 }
 
 /* Does the calling thread have it in use, in a transaction that it has handed over? */

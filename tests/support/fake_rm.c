@@ -90,7 +90,7 @@ static unsigned long decided_seen, recorded_seen;
 
 static const char *const call_names[FAKE_CALLS] = {
     "open",   "close",    "start",    "end",      "rollback", "prepare", "commit", "recover",
-    "forget", "complete", "identity", "settings", "token",    "probe",   "error",
+    "forget", "complete", "identity", "settings", "token",    "probe",   "cancel", "error",
 };
 
 /* -- the trace --------------------------------------------------------------------------------- */
@@ -695,6 +695,14 @@ static int ext_probe(void *user, int rmid, const XID *xid, const void *token, si
     return rc;
 }
 
+static int ext_cancel(void *user, int rmid)
+{
+    int n, rc = hook(user, FAKE_CANCEL, rmid, &n);
+
+    unlock();
+    return rc;
+}
+
 static int ext_error(void *user, int rmid, int *ret_native, char *ret_text, size_t text_size)
 {
     int n, rc = hook(user, FAKE_ERROR, rmid, &n);
@@ -1057,6 +1065,7 @@ void world_register(struct world *w, int count)
         ext[n].settings = hooks & 1u << FAKE_SETTINGS ? ext_settings : NULL;
         ext[n].token = hooks & 1u << FAKE_TOKEN ? ext_token : NULL;
         ext[n].probe = hooks & 1u << FAKE_PROBE ? ext_probe : NULL;
+        ext[n].cancel = hooks & 1u << FAKE_CANCEL ? ext_cancel : NULL;
         ext[n].error = hooks & 1u << FAKE_ERROR ? ext_error : NULL;
         config.name = names[n];
         config.xa = &switches[n];

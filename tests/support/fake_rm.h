@@ -49,6 +49,7 @@ enum fake_call {
     FAKE_SETTINGS,
     FAKE_TOKEN,
     FAKE_PROBE,
+    FAKE_CANCEL,
     FAKE_ERROR, /* not in the trace: it changes nothing */
     FAKE_CALLS
 };

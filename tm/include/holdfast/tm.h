@@ -83,7 +83,10 @@ typedef struct hf_rm_ext {
                  enum hf_probe *ret);
     /** Get rid of a stale session that holds the branch. */
     int (*detach)(void *user, int rmid, const XID *xid, const void *token, size_t token_size);
-    /** Stop what the instance is doing. The one hook that is called while another thread works. */
+    /** Stop what the instance is doing: its transaction's time is over. The one hook that is called
+        while another thread works; it may come when nothing runs. The transaction's completion
+        waits for it, so it should not take long, and must not complete a transaction. What it
+        returns changes nothing. */
     int (*cancel)(void *user, int rmid);
     /** The native code and text of rmid's last failure, without secrets. */
     int (*error)(void *user, int rmid, int *ret_native, char *ret_text, size_t text_size);
@@ -201,16 +204,20 @@ HF_API const char *hf_rm_name(const hf_rm *rm);
 HF_API int hf_tm_start(hf_tm *tm, uint32_t wait_ms) HF_MUST_CHECK;
 
 /**
- * Do the work that is due: recovery, removals, requests of operators. For hosts without our thread.
+ * Do the work that is due: transactions whose time is over, recovery, removals, requests of
+ * operators. For hosts without our thread.
  *
- * @param ret_next_ms  Milliseconds after which to call again. May be NULL.
+ * @param ret_next_ms  Milliseconds after which to call again: at the latest when the next running
+ *                     transaction's time is over. One that begins later with less time is noticed
+ *                     at that call, or by its owner. May be NULL.
  *
  * @retval HF_OK
- * @retval HF_ESTATE  not started.
+ * @retval HF_ESTATE  not started, or closing; work whose time is over was cancelled all the same.
  * @retval HF_ELOG, HF_EUNKNOWN, HF_EFENCED, HF_EDAMAGED, HF_EFULL, HF_EIO, HF_EINVAL, HF_EFORK,
  * HF_ENOMEM
  *
- * Threads: any; if another thread is in it, returns HF_OK at once. May block in resource managers.
+ * Threads: any; if another thread is in it, only looks for what is over. May block in resource
+ * managers.
  */
 HF_API int hf_tm_tick(hf_tm *tm, uint32_t *ret_next_ms);
 

@@ -53,7 +53,12 @@ typedef struct hf_sync {
 /**
  * Begin a global transaction and make it the thread's current one. Writes nothing to disk.
  *
- * @param timeout_ms  A commit asked for later than this rolls back instead; 0: no limit.
+ * When its time is over the transaction is rollback-only: hf_tm_tick() or our thread notices, and
+ * asks the resource managers of instances in use to stop (hf_rm_ext.cancel); hf_tx_enlist() and
+ * hf_tx_commit() notice by themselves. The owner ends it; nobody else does. A completion that has
+ * begun is not disturbed any more.
+ *
+ * @param timeout_ms  Its time: a commit asked for later than this rolls back instead; 0: no limit.
  * @param ret_tx      Written on success only.
  *
  * @retval HF_OK
@@ -76,7 +81,8 @@ HF_API hf_tx *hf_tx_current(hf_tm *tm);
  * @retval HF_EBUSY        the instance works for another transaction, or is in use by another
  *                         thread.
  * @retval HF_ESTATE       the instance is broken, or the transaction is completing.
- * @retval HF_EROLLEDBACK  the transaction is rollback-only: nothing was done. Roll it back.
+ * @retval HF_EROLLEDBACK  the transaction is rollback-only, or its time is over: the instance must
+ *                         not be worked with. Roll it back.
  * @retval HF_ERM          xa_start refused: not enlisted; the transaction goes on. After
  * XAER_RMFAIL the
  *                         instance is broken. hf_error_last() has the code.
@@ -195,8 +201,9 @@ HF_API int hf_tx_watch(hf_tx *tx, const hf_sync *sync) HF_MUST_CHECK;
  * @retval HF_ESTATE       completing already. @retval HF_ETHREAD, HF_EINVAL, HF_EFORK nothing was
  *                         done.
  *
- * Threads: the owner. Blocks in resource managers and for the disk; no lock of ours is held in an
- * xa_ call. Spec: [XA] 2.3, 3.4, 7.3; xa_end(), xa_prepare(), xa_commit(), xa_forget().
+ * Threads: the owner. Blocks in resource managers and for the disk, and until a cancel that runs
+ * for this transaction has returned; no lock of ours is held in an xa_ call. Spec: [XA] 2.3, 3.4,
+ * 7.3; xa_end(), xa_prepare(), xa_commit(), xa_forget().
  */
 HF_API int hf_tx_commit(hf_tx *tx, hf_result *ret_result) HF_MUST_CHECK;
 

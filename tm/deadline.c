@@ -1,0 +1,171 @@
+/*
+ * tm/deadline.c - transactions whose time is over.
+ *
+ *   begin -> WAITING -- its time is over --> QUEUED -- a tick takes it --> CANCELLING -> OVER
+ *               |                              |                               |
+ *               '---- completion: OVER --------'                    completion waits for OVER
+ *
+ * A deadline only marks: the transaction is rollback-only from then on, what runs in its instances
+ * is asked to stop, and the owner rolls it back at its next call. No other thread ends an active
+ * branch. Nothing of it is on disk.
+ *
+ * Invariants
+ *   D1  Once a transaction is completing a deadline does nothing to it: marking is a
+ *       compare-and-swap of tx->phase, which fails then. So an expiry is before the force of a
+ *       decision, never during or after it.
+ *   D2  Until a cancel has returned, its transaction is not freed, its instances stay enlisted in
+ *       it, and no completion calls them: hf__deadline_leave(), with which a completion begins,
+ *       waits while it is CANCELLING. So a cancel never hits what an instance does next.
+ *   D3  Marking happens under tm->lock, and so does adding a branch to a transaction that has a
+ *       deadline: either the cancels see the branch, or hf_tx_enlist() sees the mark.
+ *   D4  tm->next_expiry_ms is never later than the first time at which something expires.
+ *
+ * Cost: none without a deadline. With one, tm->lock once more for each branch and for the
+ * completion; a pass over the running transactions when next_expiry_ms has come.
+ *
+ * Threads: any; several may cancel at once, each transaction by one of them.
+ */
+#include "completion.h"
+
+static bool is_over(const hf_tx *tx, uint64_t now)
+{
+    return tx->deadline_ms != 0 && now > tx->deadline_ms;
+}
+
+/* Under tm->lock if others may see it; false: it is completing. */
+static bool mark(hf_tx *tx)
+{
+    int phase = HF__TX_ACTIVE;
+
+    return atomic_compare_exchange_strong(&tx->phase, &phase, HF__TX_ROLLBACK_ONLY) ||
+           (phase == HF__TX_ROLLBACK_ONLY &&
+            atomic_compare_exchange_strong(&tx->phase, &phase, HF__TX_ROLLBACK_ONLY));
+}
+
+/* -- for the owner ---------------------------------------------------------------------------- */
+
+void hf__deadline_begin(hf_tx *tx, uint32_t timeout_ms)
+{
+    tx->deadline_ms = timeout_ms != 0 ? hf__monotonic_ms() + timeout_ms : 0;
+    tx->expiry = HF__EXPIRY_WAITING;
+}
+
+void hf__deadline_listed(hf_tx *tx)
+{
+    hf_tm *tm = tx->tm;
+
+    if (tx->deadline_ms == 0 || tx->deadline_ms + 1 >= tm->next_expiry_ms)
+        return;
+    tm->next_expiry_ms = tx->deadline_ms + 1;
+    if (tm->has_thread)
+        (void)pthread_cond_broadcast(&tm->changed); /* it sleeps too long otherwise */
+}
+
+bool hf__deadline_passed(hf_tx *tx)
+{
+    return is_over(tx, tx->deadline_ms != 0 ? hf__monotonic_ms() : 0) && mark(tx);
+}
+
+static void unqueue(hf_tx *tx)
+{
+    *tx->expired_at = tx->next_expired;
+    if (tx->next_expired != NULL)
+        tx->next_expired->expired_at = tx->expired_at;
+    tx->next_expired = NULL;
+    tx->expired_at = NULL;
+}
+
+bool hf__deadline_leave(hf_tx *tx)
+{
+    hf_tm *tm = tx->tm;
+    bool rollback_only = atomic_exchange(&tx->phase, HF__TX_COMPLETING) == HF__TX_ROLLBACK_ONLY;
+
+    if (tx->deadline_ms == 0)
+        return rollback_only;
+    (void)pthread_mutex_lock(&tm->lock);
+    if (tx->expiry == HF__EXPIRY_QUEUED)
+        unqueue(tx);
+    while (tx->expiry == HF__EXPIRY_CANCELLING)
+        (void)pthread_cond_wait(&tm->changed, &tm->lock);
+    tx->expiry = HF__EXPIRY_OVER;
+    (void)pthread_mutex_unlock(&tm->lock);
+    return rollback_only;
+}
+
+/* -- for the tick ----------------------------------------------------------------------------- */
+
+/* Queue what is over, and find when the next one will be. Under tm->lock. */
+static void queue_expired(hf_tm *tm, uint64_t now)
+{
+    uint64_t next = UINT64_MAX;
+
+    for (unsigned i = 0; i < HF__TX_BUCKETS; i++) {
+        for (hf_tx *tx = tm->running[i]; tx != NULL; tx = tx->next_running) {
+            if (tx->deadline_ms == 0 || tx->expiry != HF__EXPIRY_WAITING)
+                continue;
+            if (!is_over(tx, now)) {
+                next = next < tx->deadline_ms + 1 ? next : tx->deadline_ms + 1;
+                continue;
+            }
+            if (!mark(tx)) {
+                tx->expiry = HF__EXPIRY_OVER; /* completing */
+                continue;
+            }
+            tx->expiry = HF__EXPIRY_QUEUED;
+            tx->next_expired = tm->expired;
+            tx->expired_at = &tm->expired;
+            if (tm->expired != NULL)
+                tm->expired->expired_at = &tx->next_expired;
+            tm->expired = tx;
+        }
+    }
+    tm->next_expiry_ms = next;
+}
+
+/* Its i-th instance, and whether a thread may be working in it. False: there are no more. */
+static bool instance_at(hf_tx *tx, unsigned i, hf_instance **ret, bool *ret_in_use)
+{
+    bool more;
+
+    (void)pthread_mutex_lock(&tx->tm->lock); /* the owner may be adding one, to be refused */
+    more = i < tx->count;
+    if (more) {
+        *ret = tx->members[i].instance;
+        *ret_in_use = atomic_load(&(*ret)->user) != 0;
+    }
+    (void)pthread_mutex_unlock(&tx->tm->lock);
+    return more;
+}
+
+static void cancel(hf_tx *tx)
+{
+    hf_instance *instance;
+    bool in_use;
+
+    for (unsigned i = 0; instance_at(tx, i, &instance, &in_use); i++) {
+        const hf_rm *rm = instance->rm;
+
+        if (in_use && rm->ext.cancel != NULL)
+            (void)rm->ext.cancel(rm->ext_user, instance->rmid); /* the owner ends it either way */
+    }
+}
+
+void hf__deadline_expire(hf_tm *tm)
+{
+    uint64_t now = hf__monotonic_ms();
+    hf_tx *tx;
+
+    (void)pthread_mutex_lock(&tm->lock);
+    if (now >= tm->next_expiry_ms)
+        queue_expired(tm, now);
+    while ((tx = tm->expired) != NULL) {
+        unqueue(tx);
+        tx->expiry = HF__EXPIRY_CANCELLING;
+        (void)pthread_mutex_unlock(&tm->lock);
+        cancel(tx);
+        (void)pthread_mutex_lock(&tm->lock);
+        tx->expiry = HF__EXPIRY_OVER;
+        (void)pthread_cond_broadcast(&tm->changed);
+    }
+    (void)pthread_mutex_unlock(&tm->lock);
+}
