@@ -166,6 +166,8 @@ static void null__is_refused_everywhere(void **state)
     t_rc(HF_EINVAL, hf_tx_begin(NULL, 0, &tx));
     t_rc(HF_EINVAL, hf_tx_enlist(NULL, NULL));
     t_rc(HF_EINVAL, hf_tx_delist(NULL, NULL));
+    t_rc(HF_EINVAL, hf_tx_suspend(NULL));
+    t_rc(HF_EINVAL, hf_tx_resume(NULL));
     t_rc(HF_EINVAL, hf_tx_set_rollback_only(NULL));
     t_rc(HF_EINVAL, hf_tx_xid(NULL, &xid));
     t_rc(HF_EINVAL, hf_tx_commit(NULL, NULL));
@@ -248,6 +250,8 @@ static void use_everything(void *arg)
     must(hf_tx_current(w->tm) == NULL);
     must(hf_tx_enlist(i->tx, w->in[B]) == HF_EFORK);
     must(hf_tx_delist(i->tx, w->in[A]) == HF_EFORK);
+    must(hf_tx_suspend(i->tx) == HF_EFORK);
+    must(hf_tx_resume(i->tx) == HF_EFORK);
     must(hf_tx_set_rollback_only(i->tx) == HF_EFORK);
     must(hf_tx_xid(i->tx, &xid) == HF_EFORK);
     must(hf_tx_watch(i->tx, &sync) == HF_EFORK);

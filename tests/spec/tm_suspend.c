@@ -2,11 +2,14 @@
  * What: suspend, resume, hand-over; who has an instance in use; two instances of one resource
  *       manager in one transaction (transaction.h; [XA] table 6-2).
  * How:  a second thread that makes one call, or a whole completion, and hands back its code. "a" is
- *       bound to its thread, "b" to "d" are not.
+ *       bound to its thread, "b" to "d" are not. Last, the same with a real store.
  */
 #include "support/fake_rm.h"
 
 #include <pthread.h>
+#include <sched.h>
+
+#include "holdfast/kv.h"
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
 
@@ -463,6 +466,86 @@ static void two_instances__are_two_branches(void **state)
     t_ok(hf_instance_close(second));
 }
 
+/* -- a real store ------------------------------------------------------------------------------ */
+
+static hf_instance *start_kv(struct world *w, const char *name, uint32_t thread_bound)
+{
+    static char info[600];
+    hf_rm_config config = HF_RM_CONFIG_INIT;
+    hf_instance *in = NULL;
+    hf_rm *rm = NULL;
+
+    snprintf(info, sizeof(info), "dir=%s/%s;wait_ms=0", w->dir, name);
+    config.name = name;
+    config.xa = &hf_kv_switch;
+    config.ext = &hf_kv_ext;
+    config.open_info = info;
+    config.thread_bound = thread_bound;
+    t_ok(hf_rm_register(w->tm, &config, &rm));
+    t_ok(hf_instance_open(rm, &in));
+    return in;
+}
+
+/* Go on with what was written before, and write more. */
+static int add_to_kv(struct pair *p)
+{
+    int rmid = hf_instance_rmid(p->in), rc = hf_tx_enlist(p->tx, p->in);
+    char value[8] = "";
+
+    if (rc == HF_OK)
+        rc = hf_kv_get(rmid, "one", 3, value, sizeof(value), NULL);
+    if (rc == HF_OK && value[0] != '1')
+        rc = -1;
+    if (rc == HF_OK)
+        rc = hf_kv_put(rmid, "two", 3, "2", 1);
+    return rc == HF_OK ? hf_tx_delist(p->tx, p->in) : rc;
+}
+
+THREAD(visit_kv, visit(p, add_to_kv))
+
+static void kv__goes_with_its_transaction(void **state)
+{
+    struct pair p = {.w = *state};
+    int rmid;
+
+    world_open(p.w);
+    t_ok(hf_tm_start(p.w->tm, 0));
+    p.in = start_kv(p.w, "store", 0);
+    rmid = hf_instance_rmid(p.in);
+    t_ok(hf_tx_begin(p.w->tm, 0, &p.tx));
+    t_ok(hf_tx_enlist(p.tx, p.in));
+    t_ok(hf_kv_put(rmid, "one", 3, "1", 1));
+    t_ok(hf_tx_delist(p.tx, p.in));
+    t_ok(hf_tx_suspend(p.tx));
+    assert_int_equal(elsewhere(visit_kv, &p), HF_OK);
+    assert_int_equal(elsewhere(visit_commit, &p), HF_OK);
+    t_ok(hf_kv_get(rmid, "one", 3, NULL, 0, NULL));
+    t_ok(hf_kv_get(rmid, "two", 3, NULL, 0, NULL));
+    t_ok(hf_instance_close(p.in));
+}
+
+static void kv__bound_to_its_thread_is_suspended(void **state)
+{
+    struct pair p = {.w = *state};
+    int rmid;
+
+    world_open(p.w);
+    t_ok(hf_tm_start(p.w->tm, 0));
+    p.in = start_kv(p.w, "store", 1);
+    rmid = hf_instance_rmid(p.in);
+    t_ok(hf_tx_begin(p.w->tm, 0, &p.tx));
+    t_ok(hf_tx_enlist(p.tx, p.in));
+    t_ok(hf_kv_put(rmid, "one", 3, "1", 1));
+    t_ok(hf_tx_suspend(p.tx));
+    t_rc(HF_ESTATE, hf_kv_put(rmid, "two", 3, "2", 1));
+    t_ok(hf_tx_resume(p.tx));
+    t_ok(hf_kv_put(rmid, "two", 3, "2", 1));
+    t_ok(hf_tx_commit(p.tx, NULL));
+    t_ok(hf_kv_get(rmid, "one", 3, NULL, 0, NULL));
+    t_ok(hf_kv_get(rmid, "two", 3, NULL, 0, NULL));
+    t_ok(hf_instance_close(p.in));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,6 +565,8 @@ int main(void)
         T(bound__by_the_switch_itself),
         T(watcher__can_not_suspend),
         T(two_instances__are_two_branches),
+        T(kv__goes_with_its_transaction),
+        T(kv__bound_to_its_thread_is_suspended),
     };
 
     return cmocka_run_group_tests_name("tm.suspend", tests, NULL, NULL);
