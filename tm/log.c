@@ -33,6 +33,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "adopt.h"
@@ -48,7 +49,9 @@ enum {
     SETTLED_WHEN_FULL = 4,
     INCARNATIONS_KEPT = 64, /* closed and fenced ones that stay to be looked at */
     HISTORY_MAX = 10000,    /* finished transactions */
-    SMALL_RECORD = 1024,    /* encoded on the stack */
+    FENCE_WAIT_MS = 1000,   /* for another recoverer's fence */
+    FENCE_POLL_MS = 2,
+    SMALL_RECORD = 1024, /* encoded on the stack */
 };
 
 struct hf__log {
@@ -561,6 +564,48 @@ static int put_fences(struct hf__store_txn *t, void *arg)
     return rc;
 }
 
+/*
+ * Is the lock of an incarnation held by somebody else than the process that claimed it? Then that
+ * one is dead, and another recoverer is fencing it just now.
+ */
+static int held_by_recoverer(struct hf__log *log, uint32_t number, bool *ret)
+{
+    long holder = hf__store_lock_holder(log->store, number);
+    struct hf__store_txn *t;
+    struct hf__incarnation inc;
+    int rc = hf__store_read_begin(log->store, &t);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = get_incarnation(t, number, &inc);
+    hf__store_read_end(t);
+    *ret = rc == HF_OK && inc.state == HF_INC_OPEN && holder >= 0 && holder != inc.pid;
+    return rc == HF_ENOTFOUND ? HF_OK : rc;
+}
+
+/* HF_OK: it was dead, and is locked by us. HF_EBUSY: it lives, or somebody else has fenced it. */
+static int lock_if_dead(struct hf__log *log, uint32_t number)
+{
+    const struct timespec pause = {.tv_nsec = FENCE_POLL_MS * 1000000L};
+    bool recoverer = true;
+    int rc = HF_EBUSY;
+
+    /* A recoverer holds it for one commit; one that is stopped in it leaves it to the next pass. */
+    for (int waited = 0; waited <= FENCE_WAIT_MS && recoverer; waited += FENCE_POLL_MS) {
+        int held;
+
+        rc = hf__store_lock_try(log->store, number);
+        if (rc != HF_EBUSY)
+            return rc;
+        held = held_by_recoverer(log, number, &recoverer);
+        if (held != HF_OK)
+            return held;
+        if (recoverer)
+            (void)nanosleep(&pause, NULL);
+    }
+    return rc;
+}
+
 /* Lock those that nobody holds. */
 static int lock_dead(struct hf__log *log, const struct hf__fences *view, struct fence *f)
 {
@@ -569,10 +614,10 @@ static int lock_dead(struct hf__log *log, const struct hf__fences *view, struct 
     for (uint32_t i = 0; rc == HF_OK && i < view->open_count; i++) {
         if (view->open[i] == log->incarnation)
             continue;
-        rc = hf__store_lock_try(log->store, view->open[i]);
+        rc = lock_if_dead(log, view->open[i]);
         if (rc == HF_OK)
             f->dead[f->count++] = view->open[i];
-        else if (rc == HF_EBUSY) /* alive */
+        else if (rc == HF_EBUSY)
             rc = HF_OK;
     }
     return rc;

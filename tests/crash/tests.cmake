@@ -2,6 +2,7 @@
 
 hf_test(crash fence crash_fence.c LABELS crash-light)
 hf_test(crash pair crash_pair.c LABELS crash-light)
+hf_test(crash fencing crash_fencing.c LABELS crash-light)
 hf_test(crash many crash_many.c ARGUMENTS --seconds 20)
 hf_test(crash errors crash_errors.c LABELS crash-light)
 # LMDB has to find the test's pwrite() before libc's.
