@@ -2,11 +2,26 @@
  * tm/completion.c - the blocking shell around the coordinator: commit and rollback as applications
  * call them.
  *
- * The coordinator says what to do; this file does it, one call after the other, with no lock held,
- * and tells the answer. It decides nothing but what the caller is told.
+ * The coordinator says what to do; this file does it, with no lock held, and tells the answer. It
+ * decides nothing but what the caller is told. Calls are made one after the other, but xa_prepare
+ * and xa_commit of branches whose switch has TMUSEASYNC: these are begun with TMASYNC, and
+ * xa_complete fetches their answers, in this thread, when there is nothing else to begin. An XID
+ * stays where it is from the call to its answer. A handle is any positive number, so that a vote
+ * of XA_RDONLY comes by xa_complete only.
+ *
+ *   the call with TMASYNC      what it means
+ *     positive                 a handle
+ *     XAER_ASYNC               not now: the same call without TMASYNC
+ *     anything else            the answer
+ *   xa_complete
+ *     XA_OK                    the answer is where it was to be put
+ *     XA_RETRY                 not yet (it was not asked for, but some do): fetched again later
+ *     anything else            nothing is known of the branch: taken as XAER_RMFAIL
  *
  * If we crash after ...          on disk              recovery ...               failpoint
  *   an xa_end                    nothing              nothing to do              commit:ended
+ *   a call with TMASYNC          maybe prepared, or   rolls it back, or          commit:asked
+ *                                the decision         commits every branch
  *   an xa_prepare                a prepared branch    rolls it back              commit:prepared
  *   the last yes vote            prepared branches    rolls them back            log:voted
  *   the decision is durable      the decision         commits every branch       log:decided
@@ -14,7 +29,7 @@
  *   heuristics are recorded      what happened        forgets them               log:recorded
  *   the record is released       maybe the decision   proves, releases again     commit:released
  *
- * Spec: [XA] 2.3, 3.4, 7.3.
+ * Spec: [XA] 2.3, 3.4, 3.5, 7.3; xa_complete.
  */
 #include "completion.h"
 
@@ -22,11 +37,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "check.h"
 #include "holdfast/internal/fault.h"
 
-enum { SMALL_COUNT = 8 }; /* branches of a record that fit on the stack */
+enum {
+    SMALL_COUNT = 8,         /* branches of a record that fit on the stack */
+    SMALL_FLIGHTS = 4,       /* calls with TMASYNC that do */
+    RETRY_PAUSE_NS = 1000000 /* after a round of xa_complete that brought nothing */
+};
 
 /* -- records ---------------------------------------------------------------------------------- */
 
@@ -138,10 +158,22 @@ static void note_call(hf_result *result, const hf_instance *instance, const char
 
 /* -- doing what the coordinator asks for ------------------------------------------------------ */
 
+/* A call with TMASYNC until its answer was fetched. The resource manager knows where xid is. */
+struct flight {
+    XID xid;
+    unsigned branch;
+    int handle;
+    enum hf__act_kind kind;
+    bool landed;
+};
+
 struct shell {
     hf_tx *tx;
     struct hf__coord *c;
     hf_result *result;
+    struct flight *flights; /* room for one of each async branch: none ever moves */
+    unsigned flown;         /* of flights, in use; 0 again when all have landed */
+    struct flight small_flights[SMALL_FLIGHTS];
 };
 
 static const char *const call_names[] = {
@@ -150,16 +182,17 @@ static const char *const call_names[] = {
     [HF__ACT_ROLLBACK] = "xa_rollback", [HF__ACT_FORGET] = "xa_forget",
 };
 
+/* mode: TMASYNC or TMNOFLAGS. */
 static int call_rm(const struct hf__coord *c, enum hf__act_kind kind, const struct xa_switch_t *xa,
-                   XID *xid, int rmid)
+                   XID *xid, int rmid, long mode)
 {
     switch (kind) {
     case HF__ACT_END:
         return xa->xa_end_entry(xid, rmid, c->spoilt ? TMFAIL : TMSUCCESS);
     case HF__ACT_PREPARE:
-        return xa->xa_prepare_entry(xid, rmid, TMNOFLAGS);
+        return xa->xa_prepare_entry(xid, rmid, mode);
     case HF__ACT_COMMIT:
-        return xa->xa_commit_entry(xid, rmid, TMNOFLAGS);
+        return xa->xa_commit_entry(xid, rmid, mode);
     case HF__ACT_COMMIT_ONE:
         return xa->xa_commit_entry(xid, rmid, TMONEPHASE);
     case HF__ACT_ROLLBACK:
@@ -191,21 +224,18 @@ static void take_token(hf_tx *tx, unsigned branch, const XID *xid)
     m->token_size = (uint8_t)size;
 }
 
-static void do_call(struct shell *s, struct hf__act act)
+/* Tell the coordinator what a call brought. */
+static void take_answer(struct shell *s, struct hf__act act, const XID *xid, int code)
 {
     hf_instance *instance = s->tx->members[act.branch].instance;
-    XID xid;
-    int code;
 
-    hf__tx_branch_xid(s->tx, act.branch, &xid);
-    code = call_rm(s->c, act.kind, instance->rm->xa, &xid, instance->rmid);
     if (act.kind == HF__ACT_END) {
         instance->associated = false;
         HF_FAULT("commit:ended");
     } else if (act.kind == HF__ACT_PREPARE) {
         HF_FAULT("commit:prepared");
         if (code == XA_OK)
-            take_token(s->tx, act.branch, &xid);
+            take_token(s->tx, act.branch, xid);
     } else if (act.kind == HF__ACT_COMMIT) {
         HF_FAULT("commit:committed");
     }
@@ -214,6 +244,111 @@ static void do_call(struct shell *s, struct hf__act act)
     if (!is_good(act.kind, code))
         note_call(s->result, instance, call_names[act.kind], code);
     hf__coord_answer(s->c, act.branch, code);
+}
+
+static void do_call(struct shell *s, struct hf__act act)
+{
+    const hf_instance *instance = s->tx->members[act.branch].instance;
+    XID xid;
+
+    hf__tx_branch_xid(s->tx, act.branch, &xid);
+    take_answer(s, act, &xid,
+                call_rm(s->c, act.kind, instance->rm->xa, &xid, instance->rmid, TMNOFLAGS));
+}
+
+/* -- asynchronous calls ----------------------------------------------------------------------- */
+
+static bool is_async(const struct shell *s, struct hf__act act)
+{
+    return (act.kind == HF__ACT_PREPARE || act.kind == HF__ACT_COMMIT) &&
+           s->c->branches[act.branch].async;
+}
+
+static void begin_call(struct shell *s, struct hf__act act)
+{
+    const hf_instance *instance = s->tx->members[act.branch].instance;
+    struct flight *f = &s->flights[s->flown];
+    int code;
+
+    *f = (struct flight){.branch = act.branch, .kind = act.kind};
+    hf__tx_branch_xid(s->tx, act.branch, &f->xid);
+    code = call_rm(s->c, act.kind, instance->rm->xa, &f->xid, instance->rmid, TMASYNC);
+    HF_FAULT("commit:asked");
+    if (code > 0) {
+        f->handle = code;
+        s->flown++;
+    } else if (code == XAER_ASYNC) {
+        do_call(s, act);
+    } else {
+        take_answer(s, act, &f->xid, code);
+    }
+}
+
+/* Fetch the answer of one; false: it has none yet. */
+static bool complete_call(struct shell *s, struct flight *f)
+{
+    hf_instance *instance = s->tx->members[f->branch].instance;
+    int answer = XA_OK;
+    int code = instance->rm->xa->xa_complete_entry(&f->handle, &answer, instance->rmid, TMNOFLAGS);
+
+    if (code == XA_RETRY)
+        return false;
+    if (code != XA_OK) {
+        note_call(s->result, instance, "xa_complete", code);
+        answer = XAER_RMFAIL;
+    }
+    f->landed = true;
+    take_answer(s, (struct hf__act){f->kind, f->branch}, &f->xid, answer);
+    return true;
+}
+
+/* Fetch at least one answer. A resource manager that never gives one keeps us here, like one that
+   does not return from a call. */
+static void wait_for_calls(struct shell *s)
+{
+    static const struct timespec pause = {.tv_nsec = RETRY_PAUSE_NS};
+    unsigned answers, waiting;
+
+    for (;;) {
+        answers = waiting = 0;
+        for (unsigned i = 0; i < s->flown; i++) {
+            if (s->flights[i].landed)
+                continue;
+            if (complete_call(s, &s->flights[i]))
+                answers++;
+            else
+                waiting++;
+        }
+        if (answers > 0)
+            break;
+        HF_CHECK(waiting > 0);
+        (void)nanosleep(&pause, NULL);
+    }
+    if (waiting == 0)
+        s->flown = 0;
+}
+
+/*
+ * Say which branches go at once, and make room for as many calls. Without memory none does: slower,
+ * and as right.
+ */
+static void plan_calls(struct shell *s)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < s->tx->count; i++) {
+        const hf_rm *rm = s->tx->members[i].instance->rm;
+
+        s->tx->branches[i].rank = rm->rank;
+        s->tx->branches[i].async = (rm->xa->flags & TMUSEASYNC) != 0;
+        count += s->tx->branches[i].async;
+    }
+    s->flights = s->small_flights;
+    if (count <= SMALL_FLIGHTS)
+        return;
+    s->flights = calloc(count, sizeof(*s->flights));
+    for (unsigned i = 0; s->flights == NULL && i < s->tx->count; i++)
+        s->tx->branches[i].async = false;
 }
 
 static void do_probe(struct shell *s, struct hf__act act)
@@ -291,11 +426,19 @@ static void run(struct shell *s)
             hf__log_release(s->tx->tm->log, s->tx->gtrid);
             HF_FAULT("commit:released");
             break;
+        case HF__ACT_WAIT:
+            wait_for_calls(s);
+            break;
         default:
-            do_call(s, act);
+            if (is_async(s, act))
+                begin_call(s, act);
+            else
+                do_call(s, act);
             break;
         }
     }
+    if (s->flights != s->small_flights)
+        free(s->flights);
 }
 
 /* -- around it -------------------------------------------------------------------------------- */
@@ -434,6 +577,7 @@ int hf_tx_commit(hf_tx *tx, hf_result *ret_result)
     }
     s.c = &tx->coord;
     order_by_rank(tx);
+    plan_calls(&s);
     hf__coord_init(s.c, tx->branches, tx->count);
     hf__coord_commit(s.c, rollback_only);
     run(&s);

@@ -2,9 +2,11 @@
  * tm/coordinator.c - the commit protocol as a pure state machine: see coordinator.h for its
  * contract.
  *
- * A phase walks the branches with a cursor; when it has passed the last one, enter() picks the
- * phase that follows. Each answer is judged by one function for each call, and those functions are
- * the decision tables of [XA] as ARCHITECTURE.md amends them.
+ * A phase walks the branches with a cursor; when it has passed the last one and nothing is under
+ * way, following() picks the phase that follows. A phase that goes to async branches at once walks
+ * them twice, them first, and COMMITTING does so for each rank. Each answer is judged by one
+ * function for each call, and those functions are the decision tables of [XA] as ARCHITECTURE.md
+ * amends them.
  *
  *   commit:   ENDING -> VOTING -> FORCING -> COMMITTING -> PROBING -> RECORDING -> FORGETTING ->
  *   RELEASING
@@ -40,10 +42,41 @@ static void set_fate(struct hf__branch *b, enum hf__branch_state state, enum hf_
     b->fate = (uint8_t)fate;
 }
 
+/* Do its calls to async branches go out without waiting for one another? */
+static bool is_at_once(uint8_t phase)
+{
+    return phase == HF__P_VOTING || phase == HF__P_COMMITTING;
+}
+
+/* The lowest rank that has not been told to commit; false: all were told. */
+static bool find_rank(struct hf__coord *c)
+{
+    bool found = false;
+
+    for (unsigned i = 0; i < c->count; i++) {
+        const struct hf__branch *b = &c->branches[i];
+
+        if (b->state != HF__B_PREPARED || (found && b->rank >= c->rank))
+            continue;
+        c->rank = b->rank;
+        found = true;
+    }
+    return found;
+}
+
+static void start_round(struct hf__coord *c)
+{
+    c->cursor = 0;
+    c->one_by_one = !is_at_once(c->phase);
+}
+
 static void start_phase(struct hf__coord *c, enum hf__coord_phase phase)
 {
     c->phase = (uint8_t)phase;
-    c->cursor = 0;
+    c->rank = 0;
+    start_round(c);
+    if (phase == HF__P_COMMITTING)
+        (void)find_rank(c);
 }
 
 void hf__coord_init(struct hf__coord *c, struct hf__branch *branches, unsigned count)
@@ -105,6 +138,10 @@ static void judge_end(struct hf__coord *c, struct hf__branch *b, int code)
 
 static void judge_prepare(struct hf__coord *c, struct hf__branch *b, int code)
 {
+    if (c->spoilt && HF_BUG("drop-late-answer")) {
+        set_fate(b, HF__B_ROLLEDBACK, HF__FATE_ROLLEDBACK);
+        return;
+    }
     if (code == XA_OK) {
         b->state = HF__B_PREPARED;
         return;
@@ -225,8 +262,14 @@ void hf__coord_answer(struct hf__coord *c, unsigned branch, int xa_code)
     };
     struct hf__branch *b = &c->branches[branch];
 
-    HF_CHECK(c->waiting && branch < c->count && judges[b->state] != NULL);
-    c->waiting = false;
+    HF_CHECK(branch < c->count && judges[b->state] != NULL);
+    if (b->async && (b->state == HF__B_PREPARING || b->state == HF__B_COMMITTING)) {
+        HF_CHECK(c->under_way > 0);
+        c->under_way--;
+    } else {
+        HF_CHECK(c->waiting);
+        c->waiting = false;
+    }
     b->code = (int16_t)(xa_code < INT16_MIN || xa_code > INT16_MAX ? XAER_INVAL : xa_code);
     judges[b->state](c, b, xa_code);
 }
@@ -404,7 +447,17 @@ static const struct step steps[HF__P_COUNT] = {
     [HF__P_FORGETTING] = {HF__ACT_FORGET, HF__B_FORGETTING, 1u << HF__B_RECORDED},
 };
 
-/* A step for the next branch that the phase has work for; false when it has passed the last one. */
+/* Is it this branch's turn, as far as rank and async go? */
+static bool is_its_turn(const struct hf__coord *c, const struct hf__branch *b)
+{
+    if (!is_at_once(c->phase))
+        return true;
+    if (c->phase == HF__P_COMMITTING && b->rank != c->rank && !HF_BUG("rank-ignored"))
+        return false;
+    return b->async != c->one_by_one;
+}
+
+/* A step for the next branch that the round has work for; false when it has passed the last one. */
 static bool next_branch(struct hf__coord *c, struct hf__act *act)
 {
     const struct step *step = &steps[c->phase];
@@ -416,7 +469,7 @@ static bool next_branch(struct hf__coord *c, struct hf__act *act)
             return false; /* stop preparing at the first no */
         if (b->state == HF__B_HEURISTIC && HF_BUG("forget-before-record"))
             b->state = HF__B_RECORDED;
-        if (!(step->acts_on >> b->state & 1))
+        if (!(step->acts_on >> b->state & 1) || !is_its_turn(c, b))
             continue;
         if (c->phase == HF__P_PROBING && !b->can_probe) {
             leave_unconfirmed(c, b);
@@ -425,10 +478,35 @@ static bool next_branch(struct hf__coord *c, struct hf__act *act)
         HF_CHECK(step->kind != HF__ACT_COMMIT || c->decision != HF__ROLLBACK);
         b->state = step->waiting_in;
         *act = (struct hf__act){step->kind, c->cursor++};
-        c->waiting = true;
+        if (c->one_by_one)
+            c->waiting = true;
+        else
+            c->under_way++;
         return true;
     }
     return false;
+}
+
+/* Another round of the same phase: those that are not async, or the next rank. */
+static bool next_round(struct hf__coord *c)
+{
+    if (!c->one_by_one) {
+        c->one_by_one = true;
+        c->cursor = 0;
+        return true;
+    }
+    if (c->phase != HF__P_COMMITTING || c->under_way > 0 || !find_rank(c))
+        return false;
+    start_round(c);
+    return true;
+}
+
+/* Has the phase to hear an answer before it can end? */
+static bool must_hear(const struct hf__coord *c)
+{
+    if (c->phase == HF__P_VOTING && HF_BUG("force-before-last-vote"))
+        return false;
+    return c->under_way > 0;
 }
 
 struct hf__act hf__coord_next(struct hf__coord *c)
@@ -438,7 +516,8 @@ struct hf__act hf__coord_next(struct hf__coord *c)
     HF_CHECK(!c->waiting && c->phase != HF__P_OPEN);
     /* Bound: phases only follow one another forward, but for PROBING -> COMMITTING, which a
        branch causes
-       once, because xa_commit sets `tried`. */
+       once, because xa_commit sets `tried`. A phase has two rounds, COMMITTING two for each rank
+       that is prepared when the round begins: a round tells all of that rank. */
     while (c->phase != HF__P_DONE) {
         bool ask_log = c->phase == HF__P_FORCING || (c->phase == HF__P_RECORDING && must_record(c));
 
@@ -450,6 +529,12 @@ struct hf__act hf__coord_next(struct hf__coord *c)
         }
         if (next_branch(c, &act))
             return act;
+        if (next_round(c))
+            continue;
+        if (must_hear(c)) {
+            act.kind = HF__ACT_WAIT;
+            return act;
+        }
         if (c->phase == HF__P_RELEASING && may_release(c)) {
             c->phase = HF__P_DONE;
             act.kind = HF__ACT_RELEASE;

@@ -9,6 +9,17 @@
  *   while ((act = hf__coord_next(c)).kind != HF__ACT_DONE) { perform; hf__coord_answer | _logged |
  *   _probed }
  *
+ * A branch that is `async` may be asked for its vote, and told to commit, while others have not
+ * answered yet: after such an action the shell may ask for the next one at once. HF__ACT_WAIT says
+ * that there is none before an answer came. Answers come in any order. All other actions go one at
+ * a time: the shell tells the answer before it asks again, and meanwhile may take the answers of
+ * those that are under way.
+ *
+ *   voting      all async branches at once, whatever their rank; then the others one after the
+ *               other. At the first no nobody else is asked; what is under way is still heard.
+ *   committing  rank by rank, lowest first, each when the one before it has answered; in a rank
+ *               the async branches at once, then the others one after the other.
+ *
  * Invariants (numbers of ARCHITECTURE.md)
  *   1  HF__ACT_COMMIT comes only after hf__coord_logged(HF__LOGGED) of HF__ACT_FORCE, or from
  *   settling. 5  Branches that end differently lead to HF__ACT_RECORD before HF__ACT_FORGET and
@@ -71,9 +82,11 @@ enum hf__seen {
 };
 
 struct hf__branch {
+    int rank;         /* told to commit after all lower ones */
     uint8_t state;    /* enum hf__branch_state */
     uint8_t fate;     /* enum hf__fate */
     uint8_t seen;     /* enum hf__seen; settling only */
+    bool async;       /* xa_prepare and xa_commit need not wait for others' answers */
     bool can_probe;   /* its resource manager offers a probe */
     bool tried;       /* xa_commit was sent since it was last known to be prepared */
     bool heuristic;   /* damage: ended otherwise than decided; stays in the record */
@@ -103,9 +116,12 @@ struct hf__coord {
     struct hf__branch *branches; /* the shell's; count of them */
     unsigned count;
     unsigned cursor;    /* the branch that the phase has come to */
+    unsigned under_way; /* branches whose asynchronous call is with the shell */
+    int rank;           /* committing: the one whose turn it is */
     uint8_t phase;      /* enum hf__coord_phase */
     uint8_t decision;   /* enum hf__decision */
-    bool waiting;       /* an action is with the shell */
+    bool one_by_one;    /* the phase has come to the branches that are not async */
+    bool waiting;       /* an action that is not asynchronous is with the shell */
     bool spoilt;        /* cannot commit any more */
     bool recorded;      /* a record of this transaction is in the log */
     bool changed;       /* branches' states differ from what the record says */
@@ -123,7 +139,8 @@ enum hf__act_kind {
     HF__ACT_RECORD,     /* force the record again, with every branch's state */
     HF__ACT_FORGET,     /* xa_forget */
     HF__ACT_RELEASE,    /* remove the record, some time: needs no answer */
-    HF__ACT_DONE
+    HF__ACT_DONE,
+    HF__ACT_WAIT /* nothing before one of those under way has answered */
 };
 
 struct hf__act {
@@ -137,7 +154,8 @@ enum hf__logged {
     HF__LOG_UNKNOWN  /* it may or may not be on disk */
 };
 
-/* branches: count of them, HF__B_ACTIVE or HF__B_IDLE, everything else zero but can_probe. */
+/* branches: count of them, HF__B_ACTIVE or HF__B_IDLE, everything else zero but rank, async and
+   can_probe. */
 void hf__coord_init(struct hf__coord *c, struct hf__branch *branches, unsigned count);
 
 /* Ask for one of the three, once. */
@@ -154,7 +172,8 @@ void hf__coord_settle(struct hf__coord *c, enum hf__decision decision);
    commit. */
 void hf__coord_ended(struct hf__branch *b, int xa_code);
 
-/* The next thing to do. Must not be called again before its answer came (RELEASE: no answer). */
+/* The next thing to do. Must not be called again before its answer came, but after RELEASE, which
+   has none, PREPARE or COMMIT of an async branch, and WAIT. */
 struct hf__act hf__coord_next(struct hf__coord *c);
 
 void hf__coord_answer(struct hf__coord *c, unsigned branch,

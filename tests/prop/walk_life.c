@@ -37,12 +37,17 @@ static void tidy(struct world *w)
     t.c.cursor = w->c.cursor;
     t.c.phase = w->c.phase;
     t.c.decision = w->c.decision;
+    t.c.under_way = w->c.under_way;
+    t.c.rank = w->c.rank;
+    t.c.one_by_one = w->c.one_by_one;
     t.c.waiting = w->c.waiting;
     t.c.spoilt = w->c.spoilt;
     t.c.recorded = w->c.recorded;
     t.c.changed = w->c.changed;
     t.c.record_failed = w->c.record_failed;
     for (i = 0; i < BRANCHES_MAX; i++) {
+        t.b[i].rank = w->b[i].rank;
+        t.b[i].async = w->b[i].async;
         t.b[i].state = w->b[i].state;
         t.b[i].fate = w->b[i].fate;
         t.b[i].seen = w->b[i].seen;

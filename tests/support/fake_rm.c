@@ -41,12 +41,24 @@ struct branch {
     pid_t told;           /* the process that was truly told its end; 0: none was */
 };
 
+/* A call with TMASYNC whose answer was not fetched. */
+struct pending {
+    int handle; /* 0: none */
+    enum fake_call call;
+    const XID *at; /* the caller's, which has to stay */
+    XID xid;       /* what it was */
+    int code;
+    enum fake_effect effect;
+    unsigned long thread;
+};
+
 struct session {
     pid_t pid; /* 0: free */
     int rmid;
     bool failed; /* it answered XAER_RMFAIL: state R0 */
     bool scanning;
     unsigned cursor;
+    struct pending pending;
 };
 
 struct script {
@@ -66,6 +78,9 @@ struct rm {
     XID last;
     unsigned hooks;
     bool migrates;
+    bool async;
+    int rank;
+    int handles; /* given out */
     unsigned char identity;
     int probe;
     int native;
@@ -205,6 +220,19 @@ static void lose_session(struct rm *rm, pid_t pid, int rmid)
     }
 }
 
+static void apply(struct branch *b, enum fake_call call, int code);
+
+/* An asynchronous call that nobody is left to fetch the answer of: FAKE_DONE is done. */
+static void lose_pending(struct rm *rm, const struct pending *p)
+{
+    struct branch *b = p->handle != 0 ? find(rm, &p->xid) : NULL;
+
+    if (b == NULL || p->effect != FAKE_DONE)
+        return;
+    apply(b, p->call, XA_OK);
+    b->told = 0;
+}
+
 static void lose_process(pid_t pid)
 {
     lock();
@@ -213,6 +241,7 @@ static void lose_process(pid_t pid)
             struct session *s = &all->rms[n].sessions[i];
 
             if (s->pid == pid) {
+                lose_pending(&all->rms[n], &s->pending);
                 lose_session(&all->rms[n], pid, s->rmid);
                 memset(s, 0, sizeof(*s));
             }
@@ -358,6 +387,43 @@ static int honest_answer(const struct branch *b)
     return b->state == FAKE_HEURISTIC ? b->heuristic : XA_OK;
 }
 
+/* What the answer does to the branch and the session. */
+static void take_effect(struct rm *rm, struct session *s, struct branch *b, enum fake_call call,
+                        int code, enum fake_effect effect)
+{
+    if (b->state != FAKE_ABSENT && effect != FAKE_STAYS)
+        apply(b, call, effect == FAKE_DONE ? XA_OK : code);
+    if (effect == FAKE_DONE)
+        b->told = 0;
+    if (effect == FAKE_GONE)
+        end_branch(b, ROLLED_BACK);
+    if (code == XAER_RMFAIL) {
+        s->failed = true;
+        lose_session(rm, getpid(), s->rmid);
+    }
+}
+
+/* The first half of a call with TMASYNC: a handle, or what the script says at once. */
+static int begin_async(int n, struct session *s, struct branch *b, enum fake_call call,
+                       const XID *xid)
+{
+    struct rm *rm = &all->rms[n];
+    struct pending p = {.call = call, .at = xid, .xid = *xid};
+
+    if (!rm->async || (call != FAKE_PREPARE && call != FAKE_COMMIT))
+        return illegal(n, call, "TMASYNC, which is not offered or not wanted here");
+    p.code = scripted(rm, call, honest_answer(b), &p.effect);
+    p.thread = (unsigned long)pthread_self();
+    if (p.effect == FAKE_AT_ONCE) {
+        if (p.code != XAER_ASYNC)
+            take_effect(rm, s, b, call, p.code, FAKE_BY_TABLE);
+        return p.code;
+    }
+    p.handle = ++rm->handles;
+    s->pending = p;
+    return p.handle;
+}
+
 /* A call about a branch that exists, but xa_start. Called with the lock held. */
 static int serve(int n, enum fake_call call, const XID *xid, int rmid, long flags)
 {
@@ -370,27 +436,51 @@ static int serve(int n, enum fake_call call, const XID *xid, int rmid, long flag
 
     if (s == NULL || s->failed)
         return illegal(n, call, "the rmid is not open, or it answered XAER_RMFAIL");
+    if (s->pending.handle != 0)
+        return illegal(n, call, "an asynchronous call of this rmid is under way");
     if (b == NULL)
         return illegal(n, call, "there never was such a branch");
-    why = objection(b, call, flags);
+    why = objection(b, call, flags & ~TMASYNC);
     if (why != NULL)
         return illegal(n, call, why);
     if (call == FAKE_END &&
         (b->rmid != rmid || (!rm->migrates && b->thread != (unsigned long)pthread_self())))
         return illegal(n, call, "another rmid or thread is associated");
     b->suspending = call == FAKE_END && flags == TMSUSPEND;
+    if ((flags & TMASYNC) != 0)
+        return begin_async(n, s, b, call, xid);
 
     code = scripted(rm, call, call == FAKE_FORGET ? XA_OK : honest_answer(b), &effect);
-    if (b->state != FAKE_ABSENT && effect != FAKE_STAYS)
-        apply(b, call, effect == FAKE_DONE ? XA_OK : code);
-    if (effect == FAKE_DONE)
-        b->told = 0;
-    if (effect == FAKE_GONE)
-        end_branch(b, ROLLED_BACK);
-    if (code == XAER_RMFAIL) {
-        s->failed = true;
-        lose_session(rm, getpid(), rmid);
-    }
+    take_effect(rm, s, b, call, code, effect);
+    return code;
+}
+
+/* The second half. When it fails itself, nobody is told the answer, and the rmid is of no use. */
+static int serve_complete(int n, const int *handle, int *ret_answer, int rmid, long flags)
+{
+    struct rm *rm = &all->rms[n];
+    struct session *s = session_of(rm, rmid);
+    enum fake_effect effect;
+    struct pending p;
+    int code;
+
+    if (s == NULL || s->failed || s->pending.handle == 0)
+        return illegal(n, FAKE_COMPLETE, "nothing was asked for with TMASYNC");
+    p = s->pending;
+    if (*handle != p.handle || flags != TMNOFLAGS)
+        return illegal(n, FAKE_COMPLETE, "another handle, or flags");
+    if (p.thread != (unsigned long)pthread_self())
+        return illegal(n, FAKE_COMPLETE, "another thread has begun the call");
+    if (memcmp(p.at, &p.xid, sizeof(p.xid)) != 0)
+        return illegal(n, FAKE_COMPLETE, "the XID has not stayed where it was");
+    code = scripted(rm, FAKE_COMPLETE, XA_OK, &effect);
+    if (code == XA_RETRY)
+        return code;
+    s->pending.handle = 0;
+    if (code == XA_OK || effect == FAKE_DONE)
+        take_effect(rm, s, find(rm, &p.xid), p.call, p.code, p.effect);
+    s->failed |= code != XA_OK;
+    *ret_answer = code == XA_OK ? p.code : XA_OK;
     return code;
 }
 
@@ -537,6 +627,7 @@ static int do_branch(int n, enum fake_call call, const XID *xid, int rmid, long 
            : call == FAKE_END && flags == TMSUSPEND     ? "(suspend)"
            : call == FAKE_END && flags != TMSUCCESS     ? "(other)"
            : call == FAKE_COMMIT && flags == TMONEPHASE ? "(one)"
+           : (flags & TMASYNC) != 0                     ? "(async)"
                                                         : "");
     if (call == FAKE_END && flags != TMSUCCESS && flags != TMFAIL && flags != TMSUSPEND)
         code = illegal(n, call, "none of TMSUCCESS, TMFAIL, TMSUSPEND");
@@ -568,12 +659,12 @@ static int do_recover(int n, XID *xids, long count, int rmid, long flags)
     return code;
 }
 
-static int do_complete(int n)
+static int do_complete(int n, const int *handle, int *ret_answer, int rmid, long flags)
 {
     int code;
 
     arrive(n, FAKE_COMPLETE, "");
-    code = illegal(n, FAKE_COMPLETE, "nothing was asked for with TMASYNC");
+    code = serve_complete(n, handle, ret_answer, rmid, flags);
     unlock();
     return code;
 }
@@ -596,10 +687,10 @@ static int do_complete(int n)
         return do_recover(n, x, c, r, f); }                                                        \
     static int letter##_forget(XID *x, int r, long f) {                                            \
         return do_branch(n, FAKE_FORGET, x, r, f); }                                               \
-    static int letter##_complete(int *h, int *v, int r, long f) { (void)h; (void)v; (void)r;       \
-        (void)f; return do_complete(n); }
-#define SWITCH(letter)                                                                             \
-    { "fake " #letter, TMNOFLAGS, 0, letter##_open, letter##_close, letter##_start, letter##_end,  \
+    static int letter##_complete(int *h, int *v, int r, long f) {                                  \
+        return do_complete(n, h, v, r, f); }
+#define SWITCH(letter, flags)                                                                      \
+    { "fake " #letter, flags, 0, letter##_open, letter##_close, letter##_start, letter##_end,  \
       letter##_rollback, letter##_prepare, letter##_commit, letter##_recover, letter##_forget,     \
       letter##_complete }
 /* clang-format on */
@@ -609,7 +700,10 @@ ENTRIES(B, b)
 ENTRIES(C, c)
 ENTRIES(D, d)
 
-static const struct xa_switch_t switches[FAKE_RMS] = {SWITCH(a), SWITCH(b), SWITCH(c), SWITCH(d)};
+static const struct xa_switch_t switches[2][FAKE_RMS] = {
+    {SWITCH(a, TMNOFLAGS), SWITCH(b, TMNOFLAGS), SWITCH(c, TMNOFLAGS), SWITCH(d, TMNOFLAGS)},
+    {SWITCH(a, TMUSEASYNC), SWITCH(b, TMUSEASYNC), SWITCH(c, TMUSEASYNC), SWITCH(d, TMUSEASYNC)},
+};
 
 /* -- the extension ----------------------------------------------------------------------------- */
 
@@ -626,6 +720,8 @@ static int hook(void *user, enum fake_call call, int rmid, int *ret_n)
     s = session_of(&all->rms[*ret_n], rmid);
     if (s == NULL || (s->failed && call != FAKE_ERROR))
         (void)illegal(*ret_n, call, "the rmid is not open, or it answered XAER_RMFAIL");
+    else if (s->pending.handle != 0)
+        (void)illegal(*ret_n, call, "an asynchronous call of this rmid is under way");
     return scripted(&all->rms[*ret_n], call, 0, &effect);
 }
 
@@ -787,6 +883,16 @@ void fake_on_call(void (*fn)(void *user, int rm, enum fake_call call), void *use
     on_call_user = user;
 }
 
+void fake_async(int rm, bool async)
+{
+    all->rms[rm].async = async;
+}
+
+void fake_rank(int rm, int rank)
+{
+    all->rms[rm].rank = rank;
+}
+
 void fake_offer(int rm, unsigned hooks)
 {
     all->rms[rm].hooks = hooks;
@@ -817,7 +923,7 @@ void fake_error(int rm, int native, const char *text)
 
 const struct xa_switch_t *fake_switch(int rm)
 {
-    return &switches[rm];
+    return &switches[all->rms[rm].async][rm];
 }
 
 XID fake_last_xid(int rm)
@@ -1068,7 +1174,8 @@ void world_register(struct world *w, int count)
         ext[n].cancel = hooks & 1u << FAKE_CANCEL ? ext_cancel : NULL;
         ext[n].error = hooks & 1u << FAKE_ERROR ? ext_error : NULL;
         config.name = names[n];
-        config.xa = &switches[n];
+        config.xa = fake_switch(n);
+        config.rank = all->rms[n].rank;
         config.ext = hooks != 0 ? &ext[n] : NULL;
         config.ext_user = (void *)(uintptr_t)&numbers[n];
         t_ok(hf_rm_register(w->tm, &config, &w->rm[n]));

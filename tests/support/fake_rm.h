@@ -9,10 +9,15 @@
  *   world_begin(w, 2, &tx); t_ok(hf_tx_commit(tx, NULL));
  *   world_expect(w, "a.start b.start a.end b.end a.prepare b.prepare" LOG " a.commit b.commit");
  *
+ * A switch that fake_async() was asked of has TMUSEASYNC: xa_prepare(TMASYNC) and
+ * xa_commit(TMASYNC) give a handle, and the answer, as the script had it at the time of the call,
+ * comes by xa_complete and has its effect then. Until then the XID has to stay as and where it was,
+ * and no other call may come to the same rmid.
+ *
  * In the trace a flag stands behind the call where it matters: start(join), start(resume),
- * end(fail), end(suspend), commit(one), recover for the first call of a scan and recover(more) for
- * the others. In a fault build "log" stands where a decision has become durable, and "record" where
- * what branches did by themselves has.
+ * end(fail), end(suspend), prepare(async), commit(one), recover for the first call of a scan and
+ * recover(more) for the others. In a fault build "log" stands where a decision has become durable,
+ * and "record" where what branches did by themselves has.
  *
  * A call that tables 6-2 and 6-4 do not allow to a transaction manager, an rmid that is used after
  * it answered XAER_RMFAIL, an association ended by another thread: each fails the test, in
@@ -60,6 +65,7 @@ enum fake_effect {
     FAKE_DONE,     /* what XA_OK would have done: the answer was lost on the way */
     FAKE_GONE,     /* it is rolled back and forgotten */
     FAKE_STAYS,    /* nothing */
+    FAKE_AT_ONCE,  /* by the table; a call with TMASYNC answers so instead of giving a handle */
 };
 
 enum fake_state { FAKE_ABSENT, FAKE_ACTIVE, FAKE_IDLE, FAKE_PREPARED, FAKE_DOOMED, FAKE_HEURISTIC };
@@ -85,6 +91,9 @@ void fake_answer_effect(int rm, enum fake_call call, unsigned n, int code, enum 
    */
 void fake_on_call(void (*fn)(void *user, int rm, enum fake_call call), void *user);
 
+/* Its switch has TMUSEASYNC, and its rank. Before it is registered. */
+void fake_async(int rm, bool async);
+void fake_rank(int rm, int rank);
 /* Hooks of the extension: a bit for each, 1u << FAKE_IDENTITY and so on. Before it is registered.
    */
 void fake_offer(int rm, unsigned hooks);

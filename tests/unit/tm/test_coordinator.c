@@ -980,6 +980,184 @@ static void classify__rolls_back_the_rest(void **state)
 
 /* clang-format on */
 
+/* -- ranks, and branches that may be under way together ---------------------------------------- */
+
+enum { MANY = 4 };
+
+/* An action is asked for, and has to be this one; branch -1: it is of no branch. */
+static void want(struct hf__coord *c, enum hf__act_kind kind, int branch)
+{
+    struct hf__act act = hf__coord_next(c);
+
+    assert_int_equal(act.kind, kind);
+    if (branch >= 0)
+        assert_int_equal(act.branch, branch);
+}
+
+static void begin_many(struct hf__coord *c, struct hf__branch *b, unsigned async, const int *ranks)
+{
+    unsigned i;
+
+    memset(b, 0, MANY * sizeof(*b));
+    for (i = 0; i < MANY; i++) {
+        b[i].state = HF__B_IDLE;
+        b[i].async = (async & 1U << i) != 0;
+        b[i].rank = ranks[i];
+    }
+    hf__coord_init(c, b, MANY);
+    hf__coord_commit(c, false);
+}
+
+static void want_synchronous(struct hf__coord *c, enum hf__act_kind kind, const unsigned *order)
+{
+    unsigned i;
+
+    for (i = 0; i < MANY; i++) {
+        want(c, kind, (int)order[i]);
+        hf__coord_answer(c, order[i], XA_OK);
+    }
+}
+
+static void vote_yes(struct hf__coord *c)
+{
+    unsigned i;
+
+    for (i = 0; i < MANY; i++) {
+        want(c, HF__ACT_PREPARE, (int)i);
+        if (!c->branches[i].async)
+            hf__coord_answer(c, i, XA_OK);
+    }
+    for (i = 0; i < MANY; i++)
+        if (c->branches[i].async)
+            hf__coord_answer(c, i, XA_OK);
+    want(c, HF__ACT_FORCE, -1);
+    hf__coord_logged(c, HF__LOGGED);
+}
+
+static void ranks__commit_lowest_first_in_any_order_of_branches(void **state)
+{
+    static const int ranks[MANY] = {5, -3, 5, INT_MIN};
+    static const unsigned as_they_are[MANY] = {0, 1, 2, 3}, by_rank[MANY] = {3, 1, 0, 2};
+    struct hf__branch b[MANY];
+    struct hf__coord c;
+
+    (void)state;
+    begin_many(&c, b, 0, ranks);
+    want_synchronous(&c, HF__ACT_PREPARE, as_they_are);
+    want(&c, HF__ACT_FORCE, -1);
+    hf__coord_logged(&c, HF__LOGGED);
+    want_synchronous(&c, HF__ACT_COMMIT, by_rank);
+    want(&c, HF__ACT_RELEASE, -1);
+    want(&c, HF__ACT_DONE, -1);
+}
+
+static void votes__are_asked_of_async_branches_first_and_at_once(void **state)
+{
+    static const int ranks[MANY] = {0, 1, 0, 2};
+    struct hf__branch b[MANY];
+    struct hf__coord c;
+
+    (void)state;
+    begin_many(&c, b, 1U << 1 | 1U << 3, ranks);
+    want(&c, HF__ACT_PREPARE, 1);
+    want(&c, HF__ACT_PREPARE, 3);
+    want(&c, HF__ACT_PREPARE, 0);
+    hf__coord_answer(&c, 3, XA_OK); /* while the synchronous one has not answered */
+    hf__coord_answer(&c, 0, XA_OK);
+    want(&c, HF__ACT_PREPARE, 2);
+    hf__coord_answer(&c, 2, XA_OK);
+    want(&c, HF__ACT_WAIT, -1);
+    want(&c, HF__ACT_WAIT, -1); /* asking is free */
+    hf__coord_answer(&c, 1, XA_OK);
+    want(&c, HF__ACT_FORCE, -1);
+}
+
+static void no__stops_the_asking_and_late_votes_are_heard(void **state)
+{
+    static const int ranks[MANY] = {0, 0, 0, 0};
+    struct hf__branch b[MANY];
+    struct hf__coord c;
+
+    (void)state;
+    begin_many(&c, b, 7, ranks);
+    want(&c, HF__ACT_PREPARE, 0);
+    want(&c, HF__ACT_PREPARE, 1);
+    hf__coord_answer(&c, 1, XA_RBOTHER); /* before the third was asked */
+    want(&c, HF__ACT_WAIT, -1);
+    hf__coord_answer(&c, 0, XA_OK);
+    want(&c, HF__ACT_ROLLBACK, 0);
+    hf__coord_answer(&c, 0, XA_OK);
+    want(&c, HF__ACT_ROLLBACK, 2);
+    hf__coord_answer(&c, 2, XA_OK);
+    want(&c, HF__ACT_ROLLBACK, 3);
+    hf__coord_answer(&c, 3, XA_OK);
+    want(&c, HF__ACT_DONE, -1);
+    assert_int_equal(hf__coord_outcome(&c), HF_ROLLEDBACK);
+}
+
+static void commits__of_a_rank_go_at_once_and_the_next_waits(void **state)
+{
+    static const int ranks[MANY] = {0, 0, 0, 1};
+    struct hf__branch b[MANY];
+    struct hf__coord c;
+
+    (void)state;
+    begin_many(&c, b, 1U << 0 | 1U << 1 | 1U << 3, ranks);
+    want(&c, HF__ACT_PREPARE, 0);
+    want(&c, HF__ACT_PREPARE, 1);
+    want(&c, HF__ACT_PREPARE, 3);
+    want(&c, HF__ACT_PREPARE, 2);
+    hf__coord_answer(&c, 2, XA_OK);
+    hf__coord_answer(&c, 0, XA_OK);
+    hf__coord_answer(&c, 1, XA_OK);
+    hf__coord_answer(&c, 3, XA_OK);
+    want(&c, HF__ACT_FORCE, -1);
+    hf__coord_logged(&c, HF__LOGGED);
+    want(&c, HF__ACT_COMMIT, 0);
+    want(&c, HF__ACT_COMMIT, 1);
+    want(&c, HF__ACT_COMMIT, 2);
+    hf__coord_answer(&c, 2, XA_OK);
+    want(&c, HF__ACT_WAIT, -1);
+    hf__coord_answer(&c, 1, XAER_RMFAIL); /* owed: the rank has answered all the same */
+    want(&c, HF__ACT_WAIT, -1);
+    hf__coord_answer(&c, 0, XA_OK);
+    want(&c, HF__ACT_COMMIT, 3);
+    want(&c, HF__ACT_WAIT, -1);
+    hf__coord_answer(&c, 3, XA_OK);
+    want(&c, HF__ACT_RECORD, -1);
+    hf__coord_logged(&c, HF__LOGGED);
+    want(&c, HF__ACT_DONE, -1);
+    assert_int_equal(hf__coord_outcome(&c), HF_COMMITTED);
+    assert_int_equal(hf__coord_owed(&c), 1);
+}
+
+/* Two of a rank, twice: the order of answers within a rank is nobody's business. */
+static void answers__may_come_in_every_order(void **state)
+{
+    static const int ranks[MANY] = {1, 0, 1, 0};
+    static const unsigned pairs[2][2] = {{1, 3}, {0, 2}};
+    struct hf__branch b[MANY];
+    struct hf__coord c;
+    unsigned order, pair;
+
+    (void)state;
+    for (order = 0; order < 4; order++) {
+        begin_many(&c, b, 15, ranks);
+        vote_yes(&c);
+        for (pair = 0; pair < 2; pair++) {
+            unsigned first = order >> pair & 1;
+
+            want(&c, HF__ACT_COMMIT, (int)pairs[pair][0]);
+            want(&c, HF__ACT_COMMIT, (int)pairs[pair][1]);
+            hf__coord_answer(&c, pairs[pair][first], XA_OK);
+            want(&c, HF__ACT_WAIT, -1);
+            hf__coord_answer(&c, pairs[pair][!first], XA_OK);
+        }
+        want(&c, HF__ACT_RELEASE, -1);
+        want(&c, HF__ACT_DONE, -1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1026,6 +1204,11 @@ int main(void)
         cmocka_unit_test(classify__alarms_at_a_branch_that_its_decision_does_not_list),
         cmocka_unit_test(classify__alarms_at_a_log_older_than_the_branch),
         cmocka_unit_test(classify__rolls_back_the_rest),
+        cmocka_unit_test(ranks__commit_lowest_first_in_any_order_of_branches),
+        cmocka_unit_test(votes__are_asked_of_async_branches_first_and_at_once),
+        cmocka_unit_test(no__stops_the_asking_and_late_votes_are_heard),
+        cmocka_unit_test(commits__of_a_rank_go_at_once_and_the_next_waits),
+        cmocka_unit_test(answers__may_come_in_every_order),
     };
     return cmocka_run_group_tests_name("tm.coordinator", tests, NULL, NULL);
 }

@@ -97,10 +97,15 @@ typedef struct hf_rm_config {
     size_t size; /**< sizeof(hf_rm_config) */
     /** 1 to 31 bytes; a durable id is bound to it in the log. Copied */
     const char *name;
-    const struct xa_switch_t *xa; /**< must outlive the tm; version 0, no null entry */
+    /** Must outlive the tm; version 0, no null entry. With TMUSEASYNC its prepares and commits go
+        out with TMASYNC, beside those of others, and its answers are fetched by xa_complete in the
+        same thread. */
+    const struct xa_switch_t *xa;
     const char *open_info;        /**< at most 255 bytes; NULL is "". Copied, never logged */
     const char *close_info;       /**< at most 255 bytes; NULL is "". Copied, never logged */
-    int rank;                     /**< phase two goes rank by rank, lowest first */
+    /** Phase two goes rank by rank, lowest first: the next begins when each branch of the lower
+        one has answered. Votes do not wait for ranks. */
+    int rank;
     uint32_t thread_bound;        /**< forced to 1 by TMNOMIGRATE */
     const hf_rm_ext *ext;         /**< may be NULL; must outlive the tm */
     void *ext_user;               /**< passed to each hook */
