@@ -1,11 +1,16 @@
 # The exhaustive walk of the coordinator, and the planted bugs that it has to catch.
 
-hf_test(prop walk walk.c walk_life.c walk_rm.c walk_check.c)
+# Under ThreadSanitizer the walk takes minutes, and it has one thread: half of it, once, is enough.
+set(walk_of)
+if("${HOLDFAST_SANITIZE}" MATCHES "thread")
+    set(walk_of ARGUMENTS --two)
+endif()
+hf_test(prop walk walk.c walk_life.c walk_rm.c walk_class.c walk_check.c TIMEOUT 300 ${walk_of})
 
-# Under ThreadSanitizer the walk takes minutes, and it has one thread: once is enough there.
 if(HOLDFAST_FAULTS AND NOT "${HOLDFAST_SANITIZE}" MATCHES "thread")
     foreach(bug IN ITEMS commit-before-decision release-early forget-before-record
-            rollback-after-unknown nota-is-done rmfail-is-done read-only-gets-commit)
+            rollback-after-unknown nota-is-done rmfail-is-done read-only-gets-commit
+            force-before-last-vote rank-ignored drop-late-answer)
         add_test(NAME prop.walk.catches.${bug} COMMAND prop_walk --plant ${bug})
         set_tests_properties(prop.walk.catches.${bug} PROPERTIES LABELS prop TIMEOUT 120)
     endforeach()

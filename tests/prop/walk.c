@@ -1,17 +1,34 @@
 /*
- * What: the commit protocol (tm/coordinator.c), in every state that zero, one or two branches can
+ * What: the commit protocol (tm/coordinator.c), in every state that zero to three branches can
  *       bring it into: every return code of every call, every truth behind it, every answer of the
  *       log, a crash between any two events, and crashes in the recovery from crashes.
  * How:  depth first over worlds (walk.h), with a visited set keyed on all of a world's bytes; no
  *       sampling. In each state the invariants of walk_check.c are checked, and cells (waiting
  *       state, answer) are counted: one that was never reached fails the walk.
  *
+ * Two branches: each synchronous or not, of equal ranks or not. Calls that are under way together
+ * are answered in every order, beside one another and beside a synchronous one, with and without
+ * the next action being asked for in between; a crash finds each done or not. Where one is
+ * asynchronous, or ranks differ, both are ended already and commit is asked for: xa_end and what
+ * follows a wish to roll back know neither ranks nor TMASYNC. An answer that comes while a
+ * synchronous call is out, or before the next action is asked for, is only taken; after the
+ * synchronous one's, and after WAIT, the next action is asked for at once. Nothing is lost by that:
+ * until it is asked answers do nothing but be taken, in any order to the same end, and WAIT has
+ * nothing to give before the last.
+ *
+ * Three branches, in ten settings of ranks and of who is asynchronous, without probes: the deciding
+ * life only, to its end or to any crash, with one code of each class (walk_class.c proves that the
+ * others lead to the same) and all truths that any code of the class can mean. What that life
+ * leaves is judged there and then (walk_check_left): recovery works off one branch after the other,
+ * synchronously and without ranks, and what two branches can bring it into is walked to the end.
+ *
  *   walk               exit 0 if every cell was reached and nothing was violated
+ *   walk --two         without the walks of three branches, which are most of it
  *   walk --plant NAME  plant a bug (fault builds); exit 0 only if a violation was found
  *
  * Three things are left out of the key, and why nothing is lost by it:
- *   - codes that branches remember, but for heuristic ones: walk_life.c runs every step twice and
- *     proves that they make no difference; every code is still fed in every state;
+ *   - codes that branches remember, but for unrecorded heuristic ones: walk_life.c runs every step
+ *     twice and proves that they make no difference; every code is still fed in every state;
  *   - what was asked for, once the deciding life is over: no later event depends on it;
  *   - what the caller was told, where it binds nobody (all but committed and rolled back).
  *
@@ -41,6 +58,7 @@ static size_t slot_count;
 static uint32_t *stack;
 static size_t stack_count;
 static uint64_t event_count;
+static size_t state_count; /* of walks whose nodes are forgotten */
 
 struct violation walk_violation;
 
@@ -67,6 +85,8 @@ void walk_violate(const char *invariant, const char *why)
 static uint64_t cell_hits[MODE_COUNT][HF__B_STATE_COUNT][CODE_COUNT];
 static uint64_t probe_hits[MODE_COUNT][4];
 static uint64_t log_hits[MODE_COUNT][2][3];
+static uint64_t beside_hits[5][CODE_COUNT];
+static uint64_t crash_hits[2];
 
 static const char *const mode_names[] = { "deciding", "settling", "undoing" };
 static const char *const log_names[] = { "LOGGED", "REFUSED", "UNKNOWN" };
@@ -97,6 +117,31 @@ void walk_cell(enum mode mode, enum hf__branch_state state, int code)
     for (i = 0; i < CODE_COUNT; i++)
         if (walk_codes[i] == code && state < HF__B_STATE_COUNT)
             cell_hits[mode][state][i]++;
+}
+
+/* Answers to calls that were under way beside others, or after a no. */
+void walk_cell_beside(const struct world *w, unsigned branch, int code)
+{
+    bool vote = w->act == HF__ACT_PREPARE;
+    bool others = (w->out & ~(1U << branch)) != 0;
+    unsigned i;
+
+    if (!vote && w->act != HF__ACT_COMMIT)
+        return;
+    for (i = 0; i < CODE_COUNT; i++) {
+        if (walk_codes[i] != code)
+            continue;
+        if (others)
+            beside_hits[(vote ? 0 : 2) + (w->b[branch].async ? 0 : 1)][i]++;
+        if (vote && w->c.spoilt)
+            beside_hits[4][i]++;
+    }
+}
+
+void walk_cell_crash(enum hf__act_kind act, unsigned out)
+{
+    if ((out & (out - 1)) != 0)
+        crash_hits[act == HF__ACT_PREPARE ? 0 : 1]++;
 }
 
 void walk_cell_probe(enum mode mode, enum hf_probe answer)
@@ -134,13 +179,32 @@ static unsigned count_log_cells(unsigned *ret_all)
     return reached;
 }
 
+static unsigned count_beside_cells(unsigned *ret_all)
+{
+    static const char *const rows[] = { "PREPARING beside another", "PREPARING, one by one, beside",
+                                       "COMMITTING beside another",
+                                       "COMMITTING, one by one, beside", "PREPARING after a no" };
+    unsigned row, i, reached = 0;
+    char text[16];
+
+    for (row = 0; row < 5; row++)
+        for (i = 0; i < CODE_COUNT; i++) {
+            (void)snprintf(text, sizeof(text), "%d", walk_codes[i]);
+            reached += count_cell(beside_hits[row][i], "deciding", rows[row], text);
+        }
+    reached += count_cell(crash_hits[0], "deciding", "PREPARING two", "crash");
+    reached += count_cell(crash_hits[1], "deciding", "COMMITTING two", "crash");
+    *ret_all += 5 * CODE_COUNT + 2;
+    return reached;
+}
+
 static unsigned count_cells(unsigned *ret_all)
 {
     unsigned row, i, reached;
     char text[16];
 
     *ret_all = 0;
-    reached = count_log_cells(ret_all);
+    reached = count_log_cells(ret_all) + count_beside_cells(ret_all);
     for (row = 0; row < sizeof(cell_rows) / sizeof(cell_rows[0]); row++) {
         for (i = 0; i < CODE_COUNT; i++) {
             (void)snprintf(text, sizeof(text), "%d", walk_codes[i]);
@@ -156,7 +220,7 @@ static unsigned count_cells(unsigned *ret_all)
 
 static const char *const act_names[] = { "end",      "prepare",  "force",  "commit",
                                          "one",      "rollback", "probe",  "record",
-                                         "forget",   "release",  "done" };
+                                         "forget",   "release",  "done",   "wait" };
 static const char *const truth_names[] = { "alive",         "late",         "prepared",
                                            "committed",     "rolled back",  "read-only",
                                            "heuristic-com", "heuristic-rb", "heuristic-mix",
@@ -173,9 +237,13 @@ static const char *const state_names[HF__B_STATE_COUNT] = {
 static void print_event(const struct world *w, const struct event *ev)
 {
     const char *act = act_names[w->act];
-    unsigned m = w->stage == ST_COORD ? w->map[w->act_branch] : w->act_branch;
+    unsigned m = w->stage == ST_COORD ? w->map[ev->branch] : w->act_branch;
+    unsigned i;
 
     switch (ev->kind) {
+    case EV_ASK:
+        printf("another action is asked for\n");
+        break;
     case EV_ANSWER:
         printf("%s branch %u answers %d, in truth %s\n", act, m, ev->code, truth_names[ev->truth]);
         break;
@@ -189,10 +257,12 @@ static void print_event(const struct world *w, const struct event *ev)
         printf("done\n");
         break;
     case EV_CRASH:
-        printf("crash%s%s (write %s, removal %s, branch called is %s)\n",
-               w->stage == ST_COORD ? " in " : "", w->stage == ST_COORD ? act : "",
-               ev->code & 1 ? "done" : "lost", ev->code & 2 ? "done" : "lost",
-               truth_names[ev->truth]);
+        printf("crash%s%s (write %s, removal %s)", w->stage == ST_COORD ? " in " : "",
+               w->stage == ST_COORD ? act : "", ev->code & 1 ? "done" : "lost",
+               ev->code & 2 ? "done" : "lost");
+        for (i = 0; i < w->count; i++)
+            printf(" %u is %s", i, truth_names[ev->truths[i]]);
+        printf("\n");
         break;
     case EV_SCAN:
         printf("scan %s of branch %u, in truth %s\n", ev->code ? "complete" : "failed", m,
@@ -226,7 +296,8 @@ static void print_root(const struct world *w)
 
     printf("begin: %u branches, %s", w->count, wants[w->want]);
     for (i = 0; i < w->count; i++)
-        printf(", branch %u%s", i, w->rm[i].can_probe ? " with probe" : " without probe");
+        printf(", branch %u of rank %d%s%s", i, w->b[i].rank, w->b[i].async ? ", async" : "",
+               w->rm[i].can_probe ? ", with probe" : "");
     printf("\n");
 }
 
@@ -324,7 +395,7 @@ static void visit(const struct world *w, uint32_t parent, const struct event *by
     node = &nodes[node_count];
     memcpy(&node->world, w, sizeof(*w));
     node->parent = by == NULL ? (uint32_t)node_count : parent;
-    node->by = by == NULL ? (struct event){ 0, EV_BEGIN, 0 } : *by;
+    node->by = by == NULL ? (struct event){ .kind = EV_BEGIN } : *by;
     stack[stack_count++] = (uint32_t)node_count++;
     *slot = (uint32_t)node_count;
 }
@@ -349,18 +420,32 @@ static void expand(uint32_t at)
     }
 }
 
-/* One transaction: how many branches, what is wanted, who can probe, who is ended already. */
-static void begin(unsigned count, enum want want, unsigned probes, unsigned idle)
-{
-    struct world w;
-    unsigned i;
+/* One transaction; bit sets of branches. */
+struct root {
+    unsigned count;
+    enum want want;
+    unsigned probes; /* can be probed */
+    unsigned idle;   /* are ended already */
+    unsigned async;
+    int ranks[BRANCHES_MAX];
+};
 
+static void begin(const struct root *root)
+{
+    unsigned i, count = root->count;
+    struct world w;
+
+    if (walk_violation.found)
+        return;
     memset(&w, 0, sizeof(w));
     w.count = (uint8_t)count;
-    w.want = (uint8_t)want;
+    w.want = (uint8_t)root->want;
+    w.coarse = count > 2;
     for (i = 0; i < count; i++) {
-        w.rm[i].can_probe = (probes & 1U << i) != 0;
-        w.b[i].state = idle & 1U << i ? HF__B_IDLE : HF__B_ACTIVE;
+        w.b[i].async = (root->async & 1U << i) != 0;
+        w.b[i].rank = root->ranks[i];
+        w.rm[i].can_probe = (root->probes & 1U << i) != 0;
+        w.b[i].state = root->idle & 1U << i ? HF__B_IDLE : HF__B_ACTIVE;
     }
     walk_begin(&w);
     visit(&w, 0, NULL);
@@ -372,27 +457,67 @@ static void begin(unsigned count, enum want want, unsigned probes, unsigned idle
         expand(stack[--stack_count]);
 }
 
-static void walk(void)
+static void walk_synchronous(void)
 {
     unsigned count, want, probes, idle;
 
-    for (count = 0; count <= BRANCHES_MAX; count++)
+    for (count = 0; count <= 2; count++)
         for (want = 0; want < WANT_COUNT; want++)
             for (probes = 0; probes < 1U << count; probes++)
                 for (idle = 0; idle < 1U << count; idle++)
-                    if (!walk_violation.found)
-                        begin(count, (enum want)want, probes, idle);
+                    begin(&(struct root){ count, (enum want)want, probes, idle, 0, { 0 } });
+}
+
+static void walk_two(void)
+{
+    unsigned probes, async;
+    int ranks;
+
+    for (probes = 0; probes < 4; probes++)
+        for (async = 0; async < 4; async++)
+            for (ranks = 0; ranks < 3; ranks++)
+                begin(&(struct root){
+                    2, WANT_COMMIT, probes, 3, async, { ranks & 1, ranks >> 1, 0 } });
+}
+
+/* Nothing that the states of other walks could be equal to. */
+static void forget_nodes(void)
+{
+    state_count += node_count;
+    node_count = 0;
+    memset(slots, 0, slot_count * sizeof(*slots));
+}
+
+static void walk_three(void)
+{
+    static const struct root roots[] = {
+        { 3, WANT_COMMIT, 0, 7, 0, { 0, 0, 0 } }, { 3, WANT_COMMIT, 0, 7, 0, { 2, 1, 0 } },
+        { 3, WANT_COMMIT, 0, 7, 2, { 0, 0, 0 } }, { 3, WANT_COMMIT, 0, 7, 3, { 0, 0, 0 } },
+        { 3, WANT_COMMIT, 0, 7, 6, { 1, 1, 0 } }, { 3, WANT_COMMIT, 0, 7, 5, { 0, 1, 0 } },
+        { 3, WANT_COMMIT, 0, 7, 7, { 0, 0, 0 } }, { 3, WANT_COMMIT, 0, 7, 7, { 0, 0, 1 } },
+        { 3, WANT_COMMIT, 0, 7, 7, { 1, 0, 0 } }, { 3, WANT_COMMIT, 0, 7, 7, { 2, 1, 0 } },
+    };
+    unsigned i;
+
+    for (i = 0; i < sizeof(roots) / sizeof(roots[0]) && !walk_violation.found; i++) {
+        forget_nodes();
+        begin(&roots[i]);
+    }
 }
 
 int main(int argc, char **argv)
 {
     const char *plant = NULL;
+    bool three = true;
+    unsigned long compared;
     unsigned reached, all;
 
     if (argc == 3 && strcmp(argv[1], "--plant") == 0)
         plant = argv[2];
+    else if (argc == 2 && strcmp(argv[1], "--two") == 0)
+        three = false;
     else if (argc != 1) {
-        fprintf(stderr, "usage: walk [--plant NAME]\n");
+        fprintf(stderr, "usage: walk [--two | --plant NAME]\n");
         return 2;
     }
     if (plant != NULL) {
@@ -404,9 +529,14 @@ int main(int argc, char **argv)
 #endif
     }
 
-    walk();
+    walk_two();
+    walk_synchronous();
+    compared = walk_prove_classes();
+    if (three)
+        walk_three();
     if (walk_violation.found)
-        printf("walk: violated after %zu states: %s\n", node_count, walk_violation.why);
+        printf("walk: violated after %zu states: %s\n", state_count + node_count,
+               walk_violation.why);
     if (plant != NULL) {
         printf("walk: planted bug %s: %s\n", plant,
                walk_violation.found ? "caught" : "NOT CAUGHT");
@@ -415,7 +545,8 @@ int main(int argc, char **argv)
     if (walk_violation.found)
         return 1;
     reached = count_cells(&all);
-    printf("walk: %zu states, %" PRIu64 " events, %u of %u cells, 0 violations\n", node_count,
-           event_count, reached, all);
+    printf("walk: %zu states, %" PRIu64 " events, %lu answers of one class compared, %u of %u "
+           "cells, 0 violations\n",
+           state_count + node_count, event_count, compared, reached, all);
     return reached == all ? 0 : 1;
 }

@@ -5,6 +5,7 @@
  *   walk_life.c   the model of the shell: deciding, crashing, recovering, and the model log
  *   walk_rm.c     the model resource managers: which truth fits which answer
  *   walk_check.c  the invariants
+ *   walk_class.c  classes of codes, and the proof that a class has one meaning
  */
 #ifndef WALK_H
 #define WALK_H
@@ -12,7 +13,7 @@
 #include "coordinator.h"
 #include "node.h" /* hf__branch_store() and hf__branch_load(): how a record keeps a branch */
 
-enum { BRANCHES_MAX = 2, CODE_COUNT = 28, EVENTS_MAX = 256, WHY_SIZE = 200 };
+enum { BRANCHES_MAX = 3, CODE_COUNT = 28, EVENTS_MAX = 512, WHY_SIZE = 200 };
 
 /* The true state of a branch in its resource manager. */
 enum truth {
@@ -69,6 +70,8 @@ struct disk {
 enum stage { ST_COORD, ST_DOWN, ST_SCAN, ST_REST, ST_END };
 enum mode { DECIDING, SETTLING, UNDOING, MODE_COUNT };
 enum want { WANT_COMMIT, WANT_ROLLBACK_ONLY, WANT_ROLLBACK, WANT_COUNT };
+/* The shell may not ask for the next action before act was answered; may ask; has to hear first. */
+enum turn { TURN_ANSWER, TURN_ASK, TURN_WAIT };
 /* Pass 0 decides, 1 and 2 recover with every answer and crash, 3 and 4 with honest answers. */
 enum { PASS_FAIR = 3, PASS_AGAIN = 4 };
 enum { NOT_TOLD = 255 };
@@ -88,7 +91,9 @@ struct world {
     uint8_t mode;               /* enum mode */
     uint8_t pass;
     uint8_t act;        /* enum hf__act_kind: what the coordinator waits for */
-    uint8_t act_branch; /* the coordinator's number */
+    uint8_t act_branch; /* the coordinator's number; TURN_ANSWER only */
+    uint8_t turn;       /* enum turn */
+    uint8_t out;        /* bit set: branches that have not answered act, or the same before it */
     uint8_t judged;     /* recovery: rms whose XIDs were judged */
     uint8_t told;       /* hf_outcome, or NOT_TOLD */
     uint8_t records;    /* RECORDs asked for in this life */
@@ -98,16 +103,18 @@ struct world {
     bool unknown;       /* this life: FORCE was answered UNKNOWN */
     bool record_bad;    /* this life: a RECORD was not answered LOGGED */
     bool log_dead;      /* this life: the log answered UNKNOWN: it never writes again */
+    bool coarse;        /* one code of each class, and the deciding life only */
 };
 
 enum event_kind {
     EV_BEGIN,  /* the root */
+    EV_ASK,    /* for another action, while the last one is under way */
     EV_ANSWER, /* code, truth */
     EV_PROBED, /* code: enum hf_probe */
     EV_LOGGED, /* code: enum hf__logged, truth: 1 if it is on disk */
     EV_TOLD,
-    EV_CRASH, /* truth: of the branch called; code: bit 0 what was being written is on disk,
-                 bit 1 the removal under way is */
+    EV_CRASH, /* truths: of all; code: bit 0 what was being written is on disk, bit 1 the removal
+                 under way is */
     EV_SCAN,  /* code: 1 complete, 0 failed; truth: of the branch */
     EV_NEXT
 };
@@ -116,6 +123,8 @@ struct event {
     int32_t code;
     uint8_t kind;
     uint8_t truth;
+    uint8_t branch; /* the coordinator's number */
+    uint8_t truths[BRANCHES_MAX];
 };
 
 /* A violation: the first one stays. */
@@ -128,6 +137,8 @@ extern struct violation walk_violation;
 /* -- walk.c ------------------------------------------------------------------------------------ */
 void walk_violate(const char *invariant, const char *why);
 void walk_cell(enum mode mode, enum hf__branch_state state, int code);
+void walk_cell_beside(const struct world *w, unsigned branch, int code);
+void walk_cell_crash(enum hf__act_kind act, unsigned out);
 void walk_cell_probe(enum mode mode, enum hf_probe answer);
 void walk_cell_log(enum mode mode, enum hf__act_kind act, enum hf__logged answer);
 extern const int walk_codes[CODE_COUNT];
@@ -148,6 +159,10 @@ void walk_apply(struct world *w, const struct event *ev);
 enum hf__fate walk_listed_fate(const struct disk *d, unsigned rm);
 bool walk_listed_heuristic(const struct disk *d, unsigned rm);
 
+/* -- walk_class.c ------------------------------------------------------------------------------ */
+int walk_class(enum hf__act_kind call, int code);
+unsigned long walk_prove_classes(void);
+
 /* -- walk_check.c ------------------------------------------------------------------------------ */
 void walk_check_act(const struct world *w, struct hf__act act);
 void walk_check_force(const struct world *w);
@@ -156,6 +171,7 @@ void walk_check_told(const struct world *w, hf_outcome outcome);
 void walk_check_done(const struct world *w);
 void walk_check_world(const struct world *w);
 void walk_check_verdict(const struct world *w, unsigned rm, enum hf__verdict verdict);
+void walk_check_left(const struct world *w);
 void walk_check_settled(const struct world *w);
 
 static inline bool walk_is_rb(int code)
@@ -171,6 +187,24 @@ static inline bool walk_is_heur(int code)
 static inline struct rm *walk_rm(struct world *w, unsigned branch)
 {
     return &w->rm[w->map[branch]];
+}
+
+/* The remembered code of a branch that may still make a difference; 0 for all others. */
+static inline int16_t walk_code(const struct hf__branch *b)
+{
+    return b->state == HF__B_HEURISTIC && walk_is_heur(b->code) ? b->code : 0;
+}
+
+static inline bool walk_is_async(const struct world *w, enum hf__act_kind act, unsigned branch)
+{
+    return (act == HF__ACT_PREPARE || act == HF__ACT_COMMIT) && w->b[branch].async;
+}
+
+static inline bool walk_calls_rm(enum hf__act_kind kind)
+{
+    return kind == HF__ACT_END || kind == HF__ACT_PREPARE || kind == HF__ACT_COMMIT ||
+           kind == HF__ACT_COMMIT_ONE || kind == HF__ACT_ROLLBACK || kind == HF__ACT_PROBE ||
+           kind == HF__ACT_FORGET;
 }
 
 #endif

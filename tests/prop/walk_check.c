@@ -11,6 +11,7 @@
  *   6  RELEASE: each listed branch acknowledged or proved to have committed; a record never stops
  *      listing a branch, and tells no more than is known
  *   8  after UNKNOWN no call and no other outcome; what was told stays true; truth follows the log
+ *   0  asynchronous calls go at once, only votes and commits go beside them, ranks go in order
  *  10  calls only where [XA] Table 6-4 allows them, as far as answers tell
  *  14  (walk_life.c) a second honest pass changes nothing
  *  15  an honest pass settles all that can be settled
@@ -18,14 +19,9 @@
  * A branch that moved by its own will (a heuristic, an operator, told to commit and rolled back) is
  * exempt from "alike", not from being recorded.
  */
-#include "walk.h"
+#include <limits.h>
 
-static bool calls_rm(enum hf__act_kind kind)
-{
-    return kind == HF__ACT_END || kind == HF__ACT_PREPARE || kind == HF__ACT_COMMIT ||
-           kind == HF__ACT_COMMIT_ONE || kind == HF__ACT_ROLLBACK || kind == HF__ACT_PROBE ||
-           kind == HF__ACT_FORGET;
-}
+#include "walk.h"
 
 static bool any_known(const struct world *w, enum know know)
 {
@@ -73,10 +69,25 @@ static void check_prepare(const struct world *w, const struct rm *rm)
         walk_violate("0", "xa_prepare of a lone branch");
 }
 
-static void check_commit(const struct world *w, unsigned m)
+/* The lowest rank that has to commit, and has not all answered. */
+static int lowest_rank(const struct world *w)
 {
+    int lowest = INT_MAX;
+    unsigned i;
+
+    for (i = 0; i < w->c.count; i++)
+        if (w->rm[w->map[i]].know == K_PREPARED && w->b[i].rank < lowest)
+            lowest = w->b[i].rank;
+    return lowest;
+}
+
+static void check_commit(const struct world *w, unsigned branch)
+{
+    unsigned m = w->map[branch];
     const struct rm *rm = &w->rm[m];
 
+    if (w->mode == DECIDING && w->b[branch].rank > lowest_rank(w))
+        walk_violate("0", "xa_commit before a lower rank has answered");
     if (rm->know == K_READONLY || rm->know == K_NO || rm->know == K_GONE)
         walk_violate("10", "xa_commit to a branch that is gone");
     else if (rm->know != K_PREPARED)
@@ -191,7 +202,7 @@ static void check_call(const struct world *w, struct hf__act act)
         check_prepare(w, rm);
         break;
     case HF__ACT_COMMIT:
-        check_commit(w, m);
+        check_commit(w, act.branch);
         break;
     case HF__ACT_COMMIT_ONE:
         check_one(w, rm);
@@ -208,14 +219,57 @@ static void check_call(const struct world *w, struct hf__act act)
     }
 }
 
+/* -- calls that are under way together --------------------------------------------------------- */
+
+static bool any_said_no(const struct world *w)
+{
+    return any_known(w, K_DOOMED) || any_known(w, K_LOST) || any_known(w, K_NO);
+}
+
+/* Could this branch be called now, whether or not others have answered? */
+static bool is_due(const struct world *w, unsigned branch)
+{
+    const struct rm *rm = &w->rm[w->map[branch]];
+
+    if (w->out & 1U << branch)
+        return false;
+    if (w->act == HF__ACT_PREPARE)
+        return rm->know == K_IDLE && !any_said_no(w);
+    return rm->know == K_PREPARED && w->b[branch].rank == lowest_rank(w);
+}
+
+/* out: the branches that had not answered when the coordinator came up with act. */
+static void check_beside(const struct world *w, struct hf__act act)
+{
+    bool waits = act.kind == HF__ACT_WAIT;
+    unsigned i;
+
+    if (w->out == 0) {
+        if (waits)
+            walk_violate("0", "it waits, and nothing is under way");
+        return;
+    }
+    if (!waits && act.kind != w->act)
+        walk_violate("0", "an action that does not go beside what is under way");
+    else if (!waits && (w->out & 1U << act.branch))
+        walk_violate("0", "a call to a branch that has not answered the last one");
+    if (!waits && w->b[act.branch].async)
+        return;
+    for (i = 0; i < w->c.count; i++)
+        if (is_due(w, i) && (waits || w->b[i].async) && (waits || i != act.branch))
+            walk_violate("0", "a branch that could be called at once is not");
+}
+
 void walk_check_act(const struct world *w, struct hf__act act)
 {
-    if (act.kind > HF__ACT_DONE || (calls_rm(act.kind) && act.branch >= w->c.count)) {
+    if (act.kind > HF__ACT_WAIT || (walk_calls_rm(act.kind) && act.branch >= w->c.count)) {
         walk_violate("0", "no such action or branch");
         return;
     }
-    if (calls_rm(act.kind))
+    if (walk_calls_rm(act.kind))
         check_call(w, act);
+    else if (act.kind == HF__ACT_WAIT)
+        check_beside(w, act);
     else if (w->unknown && act.kind != HF__ACT_DONE)
         walk_violate("8", "the log is used after it answered UNKNOWN");
     else if (act.kind == HF__ACT_FORCE)
@@ -224,6 +278,7 @@ void walk_check_act(const struct world *w, struct hf__act act)
         check_release(w);
     if (act.kind == HF__ACT_RECORD && w->records >= 3)
         walk_violate("0", "a fourth RECORD in one pass");
+    check_beside(w, act);
 }
 
 /* -- the log ----------------------------------------------------------------------------------- */
@@ -355,6 +410,22 @@ void walk_check_verdict(const struct world *w, unsigned rm, enum hf__verdict ver
 
     if (verdict != (listed ? HF__SETTLE : HF__ROLL_BACK))
         walk_violate("10", "recovery does not settle what is recorded and roll back the rest");
+}
+
+/* The deciding life is over, by a crash or in peace: what it left has to lead to the same end
+   everywhere. */
+void walk_check_left(const struct world *w)
+{
+    unsigned m;
+
+    for (m = 0; m < w->count; m++) {
+        const struct rm *rm = &w->rm[m];
+
+        if (w->disk.present && w->disk.decision == HF__COMMIT && (w->disk.b[m] != 0) != rm->yes)
+            walk_violate("6", "the decision that is left does not list just those who voted yes");
+        if (w->logged && !w->disk.present && rm->yes && rm->known != HF__FATE_COMMITTED)
+            walk_violate("6", "the decision is gone, and not every branch is known to follow it");
+    }
 }
 
 /* -- after an honest pass ---------------------------------------------------------------------- */

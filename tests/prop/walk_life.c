@@ -16,8 +16,8 @@
  * of an opening: what a pass reads is what is on disk. tests/crash tries both with real files.
  *
  * Each step of the coordinator runs twice, the second time with other remembered codes in branches
- * (heuristic ones keep theirs). Both have to agree in all but these codes, which proves, for every
- * step there is, that the key of the visited set may leave them out.
+ * (heuristic ones that are not recorded keep theirs). Both have to agree in all but these codes,
+ * which proves, for every step there is, that the key of the visited set may leave them out.
  */
 #include <string.h>
 
@@ -55,21 +55,23 @@ static void tidy(struct world *w)
         t.b[i].tried = w->b[i].tried;
         t.b[i].heuristic = w->b[i].heuristic;
         t.b[i].unconfirmed = w->b[i].unconfirmed;
-        t.b[i].code = walk_is_heur(w->b[i].code) ? w->b[i].code : 0;
+        t.b[i].code = walk_code(&w->b[i]);
     }
     memcpy(w, &t, sizeof(t));
 }
 
-/* Feed an answer and fetch the next action, on one world. */
-static struct hf__act feed(struct world *w, const struct event *ev)
+/* Feed an answer and, if asked to, fetch the next action, on one world. */
+static struct hf__act feed(struct world *w, const struct event *ev, bool ask)
 {
+    static const struct hf__act none = { HF__ACT_DONE, 0 };
+
     w->c.branches = w->b;
     switch (ev->kind) {
     case EV_ANSWER:
-        hf__coord_answer(&w->c, w->act_branch, ev->code);
+        hf__coord_answer(&w->c, ev->branch, ev->code);
         break;
     case EV_PROBED:
-        hf__coord_probed(&w->c, w->act_branch, (enum hf_probe)ev->code);
+        hf__coord_probed(&w->c, ev->branch, (enum hf_probe)ev->code);
         break;
     case EV_LOGGED:
         hf__coord_logged(&w->c, (enum hf__logged)ev->code);
@@ -77,29 +79,34 @@ static struct hf__act feed(struct world *w, const struct event *ev)
     default:
         break;
     }
-    return hf__coord_next(&w->c);
+    return ask ? hf__coord_next(&w->c) : none;
 }
 
 static void scramble(struct world *w, int seed)
 {
-    static const int16_t others[] = { XA_RBOTHER, XAER_RMFAIL, XAER_NOTA, XA_RETRY, XAER_RMERR };
+    static const int16_t others[] = { XA_RBOTHER, XAER_RMFAIL, XAER_NOTA,
+                                      XA_RETRY,   XAER_RMERR,  XA_HEURMIX };
     unsigned i;
 
-    for (i = 0; i < BRANCHES_MAX; i++)
-        if (!walk_is_heur(w->b[i].code))
-            w->b[i].code = others[((unsigned)seed + i) % 5];
+    for (i = 0; i < BRANCHES_MAX; i++) {
+        if (walk_code(&w->b[i]) == 0) {
+            unsigned count = w->b[i].state == HF__B_HEURISTIC ? 5 : 6;
+
+            w->b[i].code = others[((unsigned)seed + i) % count];
+        }
+    }
 }
 
 /* The same with other remembered codes: it must come to the same. */
-static struct hf__act feed_both(struct world *w, const struct event *ev)
+static struct hf__act feed_both(struct world *w, const struct event *ev, bool ask)
 {
     struct world twin;
     struct hf__act act, twin_act;
 
     memcpy(&twin, w, sizeof(twin));
     scramble(&twin, ev->code + ev->kind);
-    act = feed(w, ev);
-    twin_act = feed(&twin, ev);
+    act = feed(w, ev, ask);
+    twin_act = feed(&twin, ev, ask);
     tidy(w);
     tidy(&twin);
     if (memcmp(w, &twin, sizeof(twin)) != 0 || act.kind != twin_act.kind ||
@@ -108,26 +115,42 @@ static struct hf__act feed_both(struct world *w, const struct event *ev)
     return act;
 }
 
+/* An action goes out. */
+static void hand_out(struct world *w, struct hf__act act)
+{
+    w->act_branch = 0;
+    if (act.kind == HF__ACT_WAIT) {
+        w->turn = TURN_WAIT;
+        return;
+    }
+    w->act = (uint8_t)act.kind;
+    w->turn = TURN_ANSWER;
+    if (act.kind == HF__ACT_RECORD)
+        w->records++;
+    if (!walk_calls_rm(act.kind) || act.branch >= w->c.count)
+        return;
+    w->out |= (uint8_t)(1U << act.branch);
+    if (walk_is_async(w, act.kind, act.branch))
+        w->turn = TURN_ASK;
+    else
+        w->act_branch = (uint8_t)act.branch;
+}
+
 /* Take the coordinator to the next action that waits for something. */
 static void advance(struct world *w, const struct event *ev)
 {
-    static const struct event nothing = { 0, EV_TOLD, 0 };
-    struct hf__act act = feed_both(w, ev);
+    static const struct event nothing = { 0, EV_TOLD, 0, 0, { 0 } };
+    struct hf__act act = feed_both(w, ev, true);
 
     walk_check_act(w, act);
     if (act.kind == HF__ACT_RELEASE && !walk_violation.found) {
         w->disk.removing = true;
-        act = feed_both(w, &nothing);
+        act = feed_both(w, &nothing, true);
         if (act.kind == HF__ACT_RELEASE)
             walk_violate("6", "the record is released twice");
         walk_check_act(w, act);
     }
-    w->act = (uint8_t)act.kind;
-    w->act_branch = act.kind == HF__ACT_DONE ? 0 : (uint8_t)act.branch;
-    if (act.kind == HF__ACT_RECORD)
-        w->records++;
-    if (act.kind == HF__ACT_FORCE || act.kind == HF__ACT_RECORD)
-        w->act_branch = 0;
+    hand_out(w, act);
 }
 
 /* -- the log ----------------------------------------------------------------------------------- */
@@ -221,6 +244,8 @@ static void forget_coord(struct world *w)
     w->mode = DECIDING;
     w->act = 0;
     w->act_branch = 0;
+    w->turn = TURN_ANSWER;
+    w->out = 0;
     w->records = 0;
     w->forced = false;
     w->unknown = false;
@@ -242,6 +267,10 @@ static void forget_life(struct world *w)
 static void begin_pass(struct world *w)
 {
     forget_life(w);
+    if (w->coarse) {
+        w->stage = ST_END;
+        return;
+    }
     w->pass++;
     w->stage = ST_SCAN;
     w->log_dead = false;
@@ -265,8 +294,10 @@ static void rest(struct world *w)
     lose_sessions(w);
     if (w->pass >= PASS_FAIR)
         walk_check_settled(w);
+    if (w->pass == 0)
+        walk_check_left(w);
     forget_life(w);
-    w->stage = dead ? ST_DOWN : ST_REST;
+    w->stage = w->coarse ? ST_END : dead ? ST_DOWN : ST_REST;
 }
 
 /* The call was made, whether or not its answer is heard. */
@@ -282,22 +313,28 @@ static void crash(struct world *w, const struct event *ev)
 {
     bool waits = w->stage == ST_COORD;
     bool writes = waits && (w->act == HF__ACT_FORCE || w->act == HF__ACT_RECORD);
+    unsigned i;
 
     if (writes && (ev->code & 1))
         write_disk(w);
-    else if (waits && !writes && w->act != HF__ACT_DONE)
-        called(walk_rm(w, w->act_branch), (enum hf__act_kind)w->act, (enum truth)ev->truth);
+    if (w->mode == DECIDING)
+        walk_cell_crash((enum hf__act_kind)w->act, w->out);
+    for (i = 0; i < w->c.count; i++)
+        if (w->out & 1U << i)
+            called(walk_rm(w, i), (enum hf__act_kind)w->act, (enum truth)ev->truths[w->map[i]]);
     if (w->disk.removing && (ev->code & 2))
         memset(&w->disk, 0, sizeof(w->disk));
     w->disk.removing = false;
     w->own = false;
     lose_sessions(w);
+    if (waits && w->mode == DECIDING)
+        walk_check_left(w);
     begin_pass(w);
 }
 
 static void start(struct world *w, enum mode mode, unsigned count)
 {
-    static const struct event nothing = { 0, EV_BEGIN, 0 };
+    static const struct event nothing = { 0, EV_BEGIN, 0, 0, { 0 } };
 
     w->stage = ST_COORD;
     w->mode = (uint8_t)mode;
@@ -313,7 +350,7 @@ static void start(struct world *w, enum mode mode, unsigned count)
     advance(w, &nothing);
 }
 
-/* count, want, states of b and can_probe are set: make the coordinator. */
+/* count, want, can_probe, and states, ranks and async of b are set: make the coordinator. */
 void walk_begin(struct world *w)
 {
     unsigned i;
@@ -463,22 +500,33 @@ static void next(struct world *w)
 
 /* -- events ------------------------------------------------------------------------------------ */
 
+/*
+ * The shell asks for the next action when it may not go on without (after an answer to a call that
+ * is not asynchronous, and when it was told to wait), and at any time (EV_ASK) when it may.
+ */
 static void answer(struct world *w, const struct event *ev)
 {
-    struct rm *rm = walk_rm(w, w->act_branch);
+    struct rm *rm = walk_rm(w, ev->branch);
     enum hf__act_kind call = (enum hf__act_kind)w->act;
+    bool async = walk_is_async(w, call, ev->branch);
 
-    walk_cell((enum mode)w->mode, (enum hf__branch_state)w->b[w->act_branch].state, ev->code);
+    walk_cell((enum mode)w->mode, (enum hf__branch_state)w->b[ev->branch].state, ev->code);
+    walk_cell_beside(w, ev->branch, ev->code);
+    w->out &= (uint8_t)~(1U << ev->branch);
     called(rm, call, (enum truth)ev->truth);
     walk_rm_learn(rm, call, ev->code, (rm->sent & 1U << HF__ACT_COMMIT_ONE) != 0);
     rm->sent |= (uint16_t)(1U << call);
-    advance(w, ev);
+    if (!async || w->turn == TURN_WAIT)
+        advance(w, ev);
+    else
+        (void)feed_both(w, ev, false);
 }
 
 static void probed(struct world *w, const struct event *ev)
 {
-    struct rm *rm = walk_rm(w, w->act_branch);
+    struct rm *rm = walk_rm(w, ev->branch);
 
+    w->out = 0;
     walk_cell_probe((enum mode)w->mode, (enum hf_probe)ev->code);
     rm->probes++;
     if (ev->code == HF_PROBE_PREPARED)
@@ -518,6 +566,9 @@ void walk_apply(struct world *w, const struct event *ev)
         walk_cell_log((enum mode)w->mode, (enum hf__act_kind)w->act, (enum hf__logged)ev->code);
         logged(w, ev);
         break;
+    case EV_ASK:
+        advance(w, ev);
+        break;
     case EV_TOLD:
         told(w);
         break;
@@ -541,6 +592,11 @@ void walk_apply(struct world *w, const struct event *ev)
 
 static unsigned add(struct event *ret, unsigned n, enum event_kind kind, int code, unsigned truth)
 {
+    if (n == EVENTS_MAX) {
+        walk_violate("0", "more events in one state than there is room for");
+        return n;
+    }
+    memset(&ret[n], 0, sizeof(ret[n]));
     ret[n].kind = (uint8_t)kind;
     ret[n].code = code;
     ret[n].truth = (uint8_t)truth;
@@ -558,40 +614,102 @@ static unsigned add_truths(struct event *ret, unsigned n, enum event_kind kind, 
     return n;
 }
 
-static unsigned crashes(const struct world *w, struct event *ret, unsigned n)
+/* The first of a set of truths from this one on; T_COUNT: none. */
+static unsigned first_truth(unsigned set, unsigned from)
 {
-    int last = w->disk.removing ? 3 : 1;
-    int step = 1, code;
-    unsigned truths = 1U << T_ALIVE; /* no call: of no meaning */
+    while (from < T_COUNT && !(set & 1U << from))
+        from++;
+    return from;
+}
 
-    if (w->stage != ST_COORD || w->act == HF__ACT_DONE) {
-        step = 2;
-    } else if (w->act != HF__ACT_FORCE && w->act != HF__ACT_RECORD) {
-        step = 2;
-        truths = walk_rm_crash_truths((enum hf__act_kind)w->act,
-                                      (enum truth)w->rm[w->map[w->act_branch]].truth);
-    }
-    for (code = 0; code <= last; code += step)
-        n = add_truths(ret, n, EV_CRASH, code, truths);
+/* A crash with each combination of what may have become of the branches that were called. */
+static unsigned add_crashes(const struct world *w, struct event *ret, unsigned n, int code)
+{
+    unsigned sets[BRANCHES_MAX] = { 0 };
+    uint8_t pick[BRANCHES_MAX] = { 0 };
+    unsigned i, m;
+
+    for (m = 0; m < w->count; m++)
+        sets[m] = 1U << w->rm[m].truth;
+    for (i = 0; i < w->c.count; i++)
+        if (w->out & 1U << i)
+            sets[w->map[i]] = walk_rm_crash_truths((enum hf__act_kind)w->act,
+                                                   (enum truth)w->rm[w->map[i]].truth);
+    for (m = 0; m < w->count; m++)
+        pick[m] = (uint8_t)first_truth(sets[m], 0);
+    do { /* count through them, as with digits */
+        unsigned at = n;
+
+        n = add(ret, n, EV_CRASH, code, 0);
+        if (n > at)
+            memcpy(ret[at].truths, pick, sizeof(pick));
+        for (m = 0; m < w->count; m++) {
+            pick[m] = (uint8_t)first_truth(sets[m], pick[m] + 1U);
+            if (pick[m] < T_COUNT)
+                break;
+            pick[m] = (uint8_t)first_truth(sets[m], 0);
+        }
+    } while (m < w->count);
     return n;
 }
 
-static unsigned answers(const struct world *w, struct event *ret)
+static unsigned crashes(const struct world *w, struct event *ret, unsigned n)
 {
-    const struct rm *rm = &w->rm[w->map[w->act_branch]];
+    bool writes =
+        w->stage == ST_COORD && (w->act == HF__ACT_FORCE || w->act == HF__ACT_RECORD);
+    int last = w->disk.removing ? 3 : 1;
+    int code;
+
+    for (code = 0; code <= last; code += writes ? 1 : 2)
+        n = add_crashes(w, ret, n, code);
+    return n;
+}
+
+/* The truths that fit a code, or any code of the class that it stands for. */
+static unsigned truths_of(const struct world *w, enum truth truth, int code)
+{
     enum hf__act_kind call = (enum hf__act_kind)w->act;
+    unsigned i, truths = 0;
+
+    if (!w->coarse)
+        return walk_rm_truths(call, truth, code);
+    if (walk_class(call, code) != code)
+        return 0;
+    for (i = 0; i < CODE_COUNT; i++)
+        if (walk_class(call, walk_codes[i]) == code)
+            truths |= walk_rm_truths(call, truth, walk_codes[i]);
+    return truths;
+}
+
+static unsigned answers(const struct world *w, struct event *ret, unsigned n, unsigned branch)
+{
+    const struct rm *rm = &w->rm[w->map[branch]];
     enum truth truth = (enum truth)rm->truth;
-    unsigned i, n = 0;
+    unsigned i, first = n;
 
     if (w->pass >= PASS_FAIR) {
-        int code = walk_rm_fair_code(call, truth);
+        int code = walk_rm_fair_code((enum hf__act_kind)w->act, truth);
 
-        return add_truths(ret, 0, EV_ANSWER, code, walk_rm_truths(call, truth, code));
+        n = add_truths(ret, n, EV_ANSWER, code, truths_of(w, truth, code));
+    } else {
+        for (i = 0; i < CODE_COUNT; i++)
+            n = add_truths(ret, n, EV_ANSWER, walk_codes[i], truths_of(w, truth, walk_codes[i]));
     }
-    for (i = 0; i < CODE_COUNT; i++)
-        n = add_truths(ret, n, EV_ANSWER, walk_codes[i],
-                       walk_rm_truths(call, truth, walk_codes[i]));
+    for (i = first; i < n; i++)
+        ret[i].branch = (uint8_t)branch;
     return n;
+}
+
+/* Each branch that was called may answer; where another action may be asked for, that is an event
+   too. */
+static unsigned call_events(const struct world *w, struct event *ret)
+{
+    unsigned i, n = 0;
+
+    for (i = 0; i < w->c.count; i++)
+        if (w->out & 1U << i)
+            n = answers(w, ret, n, i);
+    return w->turn == TURN_ASK ? add(ret, n, EV_ASK, 0, 0) : n;
 }
 
 static unsigned coord_events(const struct world *w, struct event *ret)
@@ -605,7 +723,9 @@ static unsigned coord_events(const struct world *w, struct event *ret)
     case HF__ACT_PROBE:
         if (!fair)
             n = add(ret, n, EV_PROBED, HF_PROBE_UNKNOWN, 0);
-        return add(ret, n, EV_PROBED, (int)walk_rm_fair_probe(&w->rm[w->map[w->act_branch]]), 0);
+        n = add(ret, n, EV_PROBED, (int)walk_rm_fair_probe(&w->rm[w->map[w->act_branch]]), 0);
+        ret[0].branch = ret[n - 1].branch = w->act_branch;
+        return n;
     case HF__ACT_FORCE:
     case HF__ACT_RECORD:
         if (!fair)
@@ -618,7 +738,7 @@ static unsigned coord_events(const struct world *w, struct event *ret)
         }
         return add(ret, n, EV_LOGGED, HF__LOGGED, 1);
     default:
-        return answers(w, ret);
+        return call_events(w, ret);
     }
 }
 
