@@ -565,6 +565,10 @@ static enum hf__seen seen_in(const struct target *t, const struct hf__rec *rec,
     return HF__SEEN_IN_SCAN;
 }
 
+/*
+ * Another recoverer may have changed the record since it was read before the scans: it goes on from
+ * what the record says now. The scans still began after each branch in it was known to be prepared.
+ */
 static int settle_record(struct pass *p, struct hf__rec *rec)
 {
     struct settle s = {.pass = p, .rec = rec, .again = true};
@@ -573,9 +577,8 @@ static int settle_record(struct pass *p, struct hf__rec *rec)
 
     if (rc != HF_OK) /* finished since it was read, by its own thread or by another recoverer */
         return rc == HF_ENOTFOUND ? HF_OK : rc;
-    free(now.branches);
-    if (now.sequence != rec->sequence) /* another recoverer is at it, and knows more */
-        return HF_OK;
+    free(rec->branches);
+    *rec = now;
     s.branches = calloc(rec->count + 1, sizeof(*s.branches));
     s.reached = calloc(rec->count + 1, sizeof(*s.reached));
     if (s.branches == NULL || s.reached == NULL) {
@@ -591,6 +594,7 @@ static int settle_record(struct pass *p, struct hf__rec *rec)
         hf__coord_settle(&s.c, rec->decision);
         run(&s);
         p->owed += hf__coord_owed(&s.c);
+        p->owed += s.c.record_failed && hf__coord_owed(&s.c) == 0; /* somebody has to look again */
         p->unconfirmed += hf__coord_unconfirmed(&s.c);
     }
     free(s.branches);

@@ -45,7 +45,7 @@ static hf_tm *open_all(const char *dir, const char *who, hf_rm *rms[WORKERS][2])
     OK(hf_tm_open(&cfg, &tm));
     for (int i = 0; i < WORKERS; i++)
         for (int k = 0; k < 2; k++) {
-            char name[8];
+            char name[16];
 
             (void)snprintf(name, sizeof(name), "%c%d", 'a' + k, i);
             rms[i][k] = kit_kv(tm, dir, name);

@@ -8,6 +8,8 @@
 
 #include <sys/wait.h>
 
+#include "holdfast/inspect.h"
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
 
 static void run_tool(const char *tool, const char *option, const char *from, const char *to)
@@ -29,8 +31,13 @@ static void back_up(struct world *w)
 
 static void restore(struct world *w)
 {
+    hf_inspect *in;
+
     run_tool("mv", "-T", w->node, t_path(w->dir, "lost"));
     run_tool("mv", "-T", t_path(w->dir, "backup"), w->node);
+    t_ok(hf_inspect_open(w->node, &in));
+    t_ok(hf_inspect_adopt(in, HF_ADOPT_MOVED, "restored")); /* another inode: it would be refused */
+    hf_inspect_close(in);
 }
 
 static void open_in_child(struct world *w)
