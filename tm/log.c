@@ -1,5 +1,5 @@
 /*
- * tm/log.c - the decision log on two stores (decisions, history): see log.h for L1 to L5.
+ * tm/log.c - the decision log on a store: see log.h for L1 to L5.
  *
  * If we crash ...                            on disk               recovery, or the next opening
  *   before the claim's commit                nothing               gives the same number out
@@ -48,7 +48,6 @@ enum {
     SETTLED_PER_BATCH = 256,  /* open decisions that an opening rewrites at a time */
     SETTLED_WHEN_FULL = 4,
     INCARNATIONS_KEPT = 64, /* closed and fenced ones that stay to be looked at */
-    HISTORY_MAX = 10000,    /* finished transactions */
     FENCE_WAIT_MS = 1000,   /* for another recoverer's fence */
     FENCE_POLL_MS = 2,
     SMALL_RECORD = 1024, /* encoded on the stack */
@@ -56,7 +55,7 @@ enum {
 
 struct hf__log {
     struct hf__store *store;
-    struct hf__store *history; /* NULL: could not be opened */
+    struct hf__history *history; /* NULL: could not be opened */
     uint32_t incarnation;
     uint32_t nonce;
     bool locked; /* its byte */
@@ -90,6 +89,11 @@ uint32_t hf__log_nonce(const struct hf__log *log)
 bool hf__log_failed(struct hf__log *log)
 {
     return atomic_load(&log->failed);
+}
+
+struct hf__history *hf__log_history(struct hf__log *log)
+{
+    return log->history;
 }
 
 /* L2: write no more, and let another opening fence us, so that nobody waits for what we cannot
@@ -672,8 +676,7 @@ int hf__log_knows(struct hf__log *log, uint32_t incarnation, uint64_t sequence, 
 void hf__log_sweep(struct hf__log *log)
 {
     hf__store_sweep(log->store);
-    if (log->history != NULL)
-        hf__store_sweep(log->history);
+    hf__history_sweep(log->history);
 }
 
 static int put_back_in_time(struct hf__store_txn *t, void *arg)
@@ -758,112 +761,6 @@ int hf__log_request_done(struct hf__log *log, uint64_t number)
     return apply(log, put_request_done, &d, false);
 }
 
-/* -- the history ------------------------------------------------------------------------------ */
-
-struct finished {
-    const struct hf__rec *rec;
-    uint64_t first, last; /* numbers in use */
-    bool had;             /* it was there already */
-};
-
-static int note_number(void *user, const unsigned char *key, size_t key_size,
-                       const struct hf__record *r)
-{
-    struct finished *f = user;
-
-    (void)r;
-    if (key_size != 9)
-        return hf__error(HF_EDAMAGED, 0, "the history has a key of %zu bytes", key_size);
-    f->first = hf__get64(key + 1);
-    return 1; /* the first is enough */
-}
-
-static int drop_oldest(struct hf__store_txn *t, uint64_t number)
-{
-    unsigned char key[HF__KEY_SIZE_MAX], index[HF__KEY_SIZE_MAX];
-    size_t key_size = hf__key64(key, 'H', number);
-    struct hf__record r;
-    int rc = hf__store_get(t, key, key_size, &r);
-
-    if (rc != HF_OK)
-        return rc == HF_ENOTFOUND ? HF_OK : rc;
-    if (r.size < HF__GTRID_SIZE)
-        return hf__error(HF_EDAMAGED, 0, "the history has an entry of %zu bytes", r.size);
-    rc = hf__store_delete(t, index, hf__key_gtrid(index, 'G', r.data));
-    if (rc == HF_OK || rc == HF_ENOTFOUND)
-        rc = hf__store_delete(t, key, key_size);
-    return rc;
-}
-
-static int put_finished(struct hf__store_txn *t, void *arg)
-{
-    struct finished *f = arg;
-    unsigned char key[HF__KEY_SIZE_MAX], number[8];
-    size_t size = HF__FINISHED_BYTES + hf__rec_size(f->rec);
-    unsigned char *buf;
-    struct hf__record r;
-    int rc = hf__store_get(t, key, hf__key_gtrid(key, 'G', f->rec->gtrid), &r);
-
-    f->had = rc == HF_OK;
-    if (rc != HF_ENOTFOUND)
-        return rc; /* it is there: the first entry stays */
-    rc = hf__store_get(t, "L", 1, &r);
-    if (rc != HF_OK && rc != HF_ENOTFOUND)
-        return rc;
-    f->last = rc == HF_OK && r.size == 8 ? hf__get64(r.data) : 0;
-    f->first = f->last + 1;
-    rc = hf__store_each(t, "H", 1, note_number, f);
-    if (rc != 0 && rc != 1)
-        return rc;
-    rc = f->last - f->first + 1 >= HISTORY_MAX ? drop_oldest(t, f->first) : HF_OK;
-    if (rc != HF_OK)
-        return rc;
-    buf = calloc(1, size);
-    if (buf == NULL)
-        return hf__error(HF_ENOMEM, ENOMEM, "write the history");
-    memcpy(buf, f->rec->gtrid, HF__GTRID_SIZE);
-    hf__rec_encode(f->rec, buf + HF__FINISHED_BYTES);
-    hf__put64(number, f->last + 1);
-    rc = hf__store_put(t, key, hf__key64(key, 'H', f->last + 1), 'H', buf, size);
-    free(buf);
-    if (rc == HF_OK)
-        rc = hf__store_put(t, key, hf__key_gtrid(key, 'G', f->rec->gtrid), 'G', number,
-                           sizeof(number));
-    return rc == HF_OK ? hf__store_put(t, "L", 1, 'L', number, sizeof(number)) : rc;
-}
-
-bool hf__log_remember(struct hf__log *log, const struct hf__rec *rec)
-{
-    struct finished f = {.rec = rec};
-
-    if (log->history != NULL) /* the decision log does not depend on whether this works */
-        (void)hf__store_apply(log->history, put_finished, &f);
-    return !f.had;
-}
-
-int hf__log_recall(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE], hf_outcome *ret)
-{
-    struct hf__store_txn *t;
-    struct hf__record r;
-    unsigned char key[HF__KEY_SIZE_MAX];
-    int rc;
-
-    if (log->history == NULL)
-        return HF_ENOTFOUND;
-    rc = hf__store_read_begin(log->history, &t);
-    if (rc != HF_OK)
-        return rc;
-    rc = hf__store_get(t, key, hf__key_gtrid(key, 'G', gtrid), &r);
-    if (rc == HF_OK && r.size == 8)
-        rc = hf__store_get(t, key, hf__key64(key, 'H', hf__get64(r.data)), &r);
-    if (rc == HF_OK && r.size >= HF__FINISHED_BYTES + HF__REC_BYTES)
-        *ret = ((const unsigned char *)r.data)[HF__FINISHED_BYTES + 1];
-    else if (rc == HF_OK)
-        rc = hf__error(HF_EDAMAGED, 0, "the history has an entry of %zu bytes", r.size);
-    hf__store_read_end(t);
-    return rc;
-}
-
 int hf__log_former(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE], hf_outcome *ret)
 {
     struct hf__store_txn *t;
@@ -879,7 +776,7 @@ int hf__log_former(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE
     else if (rc == HF_OK)
         rc = hf__error(HF_EDAMAGED, 0, "the log has a record of %zu bytes", r.size);
     hf__store_read_end(t);
-    return rc == HF_ENOTFOUND ? hf__log_recall(log, gtrid, ret) : rc;
+    return rc == HF_ENOTFOUND ? hf__history_recall(log->history, gtrid, ret) : rc;
 }
 
 /* -- claim and open --------------------------------------------------------------------------- */
@@ -1062,19 +959,9 @@ static int settle_open(struct hf__log *log)
 /* The history is for people: that it cannot be opened is told, and nothing more. */
 static void open_history(struct hf__log *log, const char *dir)
 {
-    struct hf__store_config cfg = {.dir = dir,
-                                   .file = HF__HISTORY_FILE,
-                                   .companions =
-                                       HF__LOG_FILE " " HF__LOG_FILE "-lock " HF__LOCK_FILE,
-                                   .application = HF__HISTORY_APPLICATION,
-                                   .format = HF__HISTORY_FORMAT,
-                                   .flags = HF__STORE_CREATE};
-
-    if (hf__store_open(&cfg, &log->history) != HF_OK) {
-        log->history = NULL;
+    if (hf__history_open(dir, &log->history) != HF_OK)
         (void)snprintf(log->warning, sizeof(log->warning), "there is no history: %s",
                        hf_error_last()->text);
-    }
 }
 
 /* Is this where the node was? Before anything is written, and while nobody else opens it. */
@@ -1173,7 +1060,7 @@ void hf__log_close(struct hf__log *log, bool clean)
     if (clean && hf__log_flush(log) == HF_OK)
         (void)apply(log, put_closed, log, false); /* if it fails the next opening fences us */
     hf__store_closing(log->store); /* LMDB's files are closed alone, as they are opened */
-    hf__store_close(log->history);
+    hf__history_close(log->history);
     hf__store_close(log->store); /* lets go of our byte */
     (void)pthread_mutex_destroy(&log->release_lock);
     free(log);

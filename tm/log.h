@@ -16,6 +16,7 @@
 #ifndef HF_TM_LOG_H
 #define HF_TM_LOG_H
 
+#include "history.h"
 #include "record.h"
 
 struct hf__log;
@@ -84,10 +85,8 @@ int hf__log_requests(struct hf__log *log, int (*fn)(void *user, const struct hf_
                      void *user);
 int hf__log_request_done(struct hf__log *log, uint64_t number);
 
-/* The history. False: it has the transaction already. A failure is not an error of the
-   caller's. */
-bool hf__log_remember(struct hf__log *log, const struct hf__rec *rec);
-int hf__log_recall(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE], hf_outcome *ret);
+/* The history of the same node; NULL: it could not be opened. */
+struct hf__history *hf__log_history(struct hf__log *log);
 /* Of a transaction under a former identity: left to the original, or in the history. */
 int hf__log_former(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE], hf_outcome *ret);
 

@@ -317,7 +317,8 @@ static void release(struct settle *s)
     rec.outcome = (uint8_t)hf__coord_outcome(&s->c);
     for (uint32_t i = 0; i < rec.count; i++)
         (void)hf__branch_store(&s->c, &s->branches[i], &rec.branches[i]);
-    if (hf__log_remember(tm->log, &rec) && rec.by_recovery && !is_own(s->pass, rec.gtrid))
+    if (hf__history_remember(hf__log_history(tm->log), &rec) && rec.by_recovery &&
+        !is_own(s->pass, rec.gtrid))
         s->pass->committed++;
     HF_FAULT("recovery:remembered");
     hf__log_release(tm->log, rec.gtrid);
@@ -502,7 +503,8 @@ static int look_at(struct pass *p, const struct target *t, const XID *xid, struc
     rc = hf__log_find(log, gtrid, ret_rec);
     if (rc == HF_ENOTFOUND) { /* another recoverer may have committed it since the scan */
         ret->record_commits = ret->record =
-            hf__log_recall(log, gtrid, &finished) == HF_OK && finished == HF_COMMITTED;
+            hf__history_recall(hf__log_history(log), gtrid, &finished) == HF_OK &&
+            finished == HF_COMMITTED;
         return HF_OK;
     }
     if (rc != HF_OK)
@@ -643,7 +645,7 @@ static uint64_t remember_undone(struct pass *p)
         if (i > 0 && memcmp(p->undone[i], p->undone[i - 1], HF__GTRID_SIZE) == 0)
             continue;
         memcpy(rec.gtrid, p->undone[i], HF__GTRID_SIZE);
-        n += hf__log_remember(p->tm->log, &rec);
+        n += hf__history_remember(hf__log_history(p->tm->log), &rec);
     }
     return n;
 }

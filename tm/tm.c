@@ -406,7 +406,7 @@ int hf_tm_outcome(hf_tm *tm, const XID *xid, hf_outcome *ret_outcome)
         return HF_OK;
     }
     if (rc == HF_ENOTFOUND)
-        rc = hf__log_recall(tm->log, gtrid, ret_outcome);
+        rc = hf__history_recall(hf__log_history(tm->log), gtrid, ret_outcome);
     if (rc == HF_ENOTFOUND && is_open(tm, incarnation)) {
         *ret_outcome = HF_UNKNOWN; /* another process may be running it */
         return HF_OK;

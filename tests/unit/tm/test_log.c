@@ -562,7 +562,7 @@ static void remember(struct hf__log *log, uint64_t sequence, hf_outcome outcome)
     struct hf__rec rec = {.decision = HF__COMMIT, .outcome = (uint8_t)outcome};
 
     gtrid_of(log, sequence, rec.gtrid);
-    (void)hf__log_remember(log, &rec);
+    (void)hf__history_remember(hf__log_history(log), &rec);
 }
 
 static void history__keeps_the_first_entry(void **state)
@@ -573,14 +573,14 @@ static void history__keeps_the_first_entry(void **state)
 
     (void)state;
     gtrid_of(log, 1, gtrid);
-    t_rc(HF_ENOTFOUND, hf__log_recall(log, gtrid, &outcome));
+    t_rc(HF_ENOTFOUND, hf__history_recall(hf__log_history(log), gtrid, &outcome));
     remember(log, 1, HF_COMMITTED);
     remember(log, 1, HF_ROLLEDBACK);
-    t_ok(hf__log_recall(log, gtrid, &outcome));
+    t_ok(hf__history_recall(hf__log_history(log), gtrid, &outcome));
     assert_int_equal(outcome, HF_COMMITTED);
     hf__log_close(log, true);
     log = open_log();
-    t_ok(hf__log_recall(log, gtrid, &outcome));
+    t_ok(hf__history_recall(hf__log_history(log), gtrid, &outcome));
     assert_int_equal(outcome, HF_COMMITTED);
     hf__log_close(log, true);
 }
@@ -633,11 +633,12 @@ static void history__is_bounded(void **state)
     for (uint64_t i = 1; i <= 5; i++)
         remember(log, 20000 + i, HF_ROLLEDBACK);
     hf__gtrid_make(gtrid, id, 1, 5);
-    t_rc(HF_ENOTFOUND, hf__log_recall(log, gtrid, &outcome)); /* the oldest made room */
+    t_rc(HF_ENOTFOUND,
+         hf__history_recall(hf__log_history(log), gtrid, &outcome)); /* the oldest made room */
     hf__gtrid_make(gtrid, id, 1, 6);
-    t_ok(hf__log_recall(log, gtrid, &outcome));
+    t_ok(hf__history_recall(hf__log_history(log), gtrid, &outcome));
     gtrid_of(log, 20005, gtrid);
-    t_ok(hf__log_recall(log, gtrid, &outcome));
+    t_ok(hf__history_recall(hf__log_history(log), gtrid, &outcome));
     assert_int_equal(outcome, HF_ROLLEDBACK);
     hf__log_close(log, true);
     t_ok(hf__store_open(&c, &history));
