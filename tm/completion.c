@@ -161,6 +161,7 @@ static void note_call(hf_result *result, const hf_instance *instance, const char
 /* A call with TMASYNC until its answer was fetched. The resource manager knows where xid is. */
 struct flight {
     XID xid;
+    uint64_t started; /* hf__timeline_now() */
     unsigned branch;
     int handle;
     enum hf__act_kind kind;
@@ -202,6 +203,12 @@ static int call_rm(const struct hf__coord *c, enum hf__act_kind kind, const stru
     }
 }
 
+static const uint8_t call_kinds[] = {
+    [HF__ACT_END] = HF_CALL_END,           [HF__ACT_PREPARE] = HF_CALL_PREPARE,
+    [HF__ACT_COMMIT] = HF_CALL_COMMIT,     [HF__ACT_COMMIT_ONE] = HF_CALL_COMMIT_ONE,
+    [HF__ACT_ROLLBACK] = HF_CALL_ROLLBACK, [HF__ACT_FORGET] = HF_CALL_FORGET,
+};
+
 /* Is it an answer that nobody needs to hear about? */
 static bool is_good(enum hf__act_kind kind, int code)
 {
@@ -224,11 +231,14 @@ static void take_token(hf_tx *tx, unsigned branch, const XID *xid)
     m->token_size = (uint8_t)size;
 }
 
-/* Tell the coordinator what a call brought. */
-static void take_answer(struct shell *s, struct hf__act act, const XID *xid, int code)
+/* Tell the timeline and the coordinator what a call brought that was begun at `started`. */
+static void take_answer(struct shell *s, struct hf__act act, const XID *xid, uint64_t started,
+                        int code)
 {
     hf_instance *instance = s->tx->members[act.branch].instance;
 
+    hf__timeline_add(&s->tx->timeline, call_kinds[act.kind], s->tx->members[act.branch].number,
+                     code, started);
     if (act.kind == HF__ACT_END) {
         instance->associated = false;
         HF_FAULT("commit:ended");
@@ -249,10 +259,11 @@ static void take_answer(struct shell *s, struct hf__act act, const XID *xid, int
 static void do_call(struct shell *s, struct hf__act act)
 {
     const hf_instance *instance = s->tx->members[act.branch].instance;
+    uint64_t started = hf__timeline_now();
     XID xid;
 
     hf__tx_branch_xid(s->tx, act.branch, &xid);
-    take_answer(s, act, &xid,
+    take_answer(s, act, &xid, started,
                 call_rm(s->c, act.kind, instance->rm->xa, &xid, instance->rmid, TMNOFLAGS));
 }
 
@@ -270,7 +281,7 @@ static void begin_call(struct shell *s, struct hf__act act)
     struct flight *f = &s->flights[s->flown];
     int code;
 
-    *f = (struct flight){.branch = act.branch, .kind = act.kind};
+    *f = (struct flight){.branch = act.branch, .kind = act.kind, .started = hf__timeline_now()};
     hf__tx_branch_xid(s->tx, act.branch, &f->xid);
     code = call_rm(s->c, act.kind, instance->rm->xa, &f->xid, instance->rmid, TMASYNC);
     HF_FAULT("commit:asked");
@@ -280,7 +291,7 @@ static void begin_call(struct shell *s, struct hf__act act)
     } else if (code == XAER_ASYNC) {
         do_call(s, act);
     } else {
-        take_answer(s, act, &f->xid, code);
+        take_answer(s, act, &f->xid, f->started, code);
     }
 }
 
@@ -298,7 +309,7 @@ static bool complete_call(struct shell *s, struct flight *f)
         answer = XAER_RMFAIL;
     }
     f->landed = true;
-    take_answer(s, (struct hf__act){f->kind, f->branch}, &f->xid, answer);
+    take_answer(s, (struct hf__act){f->kind, f->branch}, &f->xid, f->started, answer);
     return true;
 }
 
@@ -356,12 +367,14 @@ static void do_probe(struct shell *s, struct hf__act act)
     const struct hf__member *m = &s->tx->members[act.branch];
     const hf_rm *rm = m->instance->rm;
     enum hf_probe answer = HF_PROBE_UNKNOWN;
+    uint64_t started = hf__timeline_now();
     XID xid;
 
     hf__tx_branch_xid(s->tx, act.branch, &xid);
     if (m->instance->broken ||
         rm->ext.probe(rm->ext_user, m->instance->rmid, &xid, m->token, m->token_size, &answer) != 0)
         answer = HF_PROBE_UNKNOWN;
+    hf__timeline_add(&s->tx->timeline, HF_CALL_PROBE, m->number, (int)answer, started);
     hf__coord_probed(s->c, act.branch, answer);
 }
 
@@ -370,6 +383,7 @@ static void do_log(struct shell *s, enum hf__act_kind kind)
 {
     struct hf__rec_branch small[SMALL_COUNT];
     struct hf__rec rec = {.branches = small};
+    uint64_t started = hf__timeline_now();
     hf_tx *tx = s->tx;
     int rc = HF_OK;
 
@@ -399,6 +413,8 @@ static void do_log(struct shell *s, enum hf__act_kind kind)
     }
     if (rec.branches != small)
         free(rec.branches);
+    hf__timeline_add(&tx->timeline, kind == HF__ACT_FORCE ? HF_CALL_DECIDE : HF_CALL_RECORD, 0, rc,
+                     started);
     if (rc != HF_OK)
         note(s->result, "", "log", XA_OK, hf_error_last()->native_code, hf_error_last()->text);
     if (rc == HF_EUNKNOWN || rc == HF_EFENCED)
@@ -505,6 +521,7 @@ static int finish(struct shell *s, hf_result *ret_result, bool committing)
     s->result->unconfirmed = hf__coord_unconfirmed(s->c);
     if (ret_result != NULL)
         *ret_result = *s->result;
+    hf__tx_keep(tx, s->result, committing);
     hf__xid_make(&xid, tx->gtrid, 0, 0);
     release_instances(tx, outcome);
     hf__tx_leave_thread(tx);

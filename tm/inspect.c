@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #include "adopt.h"
-#include "record.h"
+#include "history.h"
 
 enum {
     REQUESTS_KEPT = 100, /* the newest; older ones are dropped when one is added */
@@ -383,8 +383,17 @@ int hf_inspect_rms(hf_inspect *in, int (*fn)(void *, const hf_inspect_rm *), voi
     return rc;
 }
 
-/* Show a record to a callback. A branch of an id that is not bound has no name. */
-static int show(const struct hf__rec *rec, const struct rms *rms,
+/* The spans of an entry of the history, as callbacks are shown them. */
+struct story {
+    bool open;
+    unsigned count;
+    hf_inspect_span spans[HF__SPANS_MAX];
+    hf_inspect_event events[HF__SPANS_MAX][HF__TIMELINE_MAX];
+};
+
+/* Show a record to a callback. A branch of an id that is not bound has no name. story: may be
+   NULL. */
+static int show(const struct hf__rec *rec, const struct rms *rms, const struct story *story,
                 int (*fn)(void *, const hf_inspect_tx *), void *user)
 {
     hf_inspect_branch *branches = calloc((size_t)rec->count + 1, sizeof(*branches));
@@ -395,7 +404,10 @@ static int show(const struct hf__rec *rec, const struct rms *rms,
                         .branch_count = rec->count,
                         .branches = branches,
                         .written_by = rec->written_by,
-                        .left = rec->left};
+                        .left = rec->left,
+                        .open = story != NULL && story->open,
+                        .span_count = story != NULL ? story->count : 0,
+                        .spans = story != NULL ? story->spans : NULL};
     int rc;
 
     if (branches == NULL)
@@ -434,7 +446,7 @@ int hf_inspect_transactions(hf_inspect *in, int (*fn)(void *, const hf_inspect_t
         rc = read_transaction(e, &rec);
         if (rc != HF_OK)
             break;
-        rc = show(&rec, &rms, fn, user);
+        rc = show(&rec, &rms, NULL, fn, user);
         free(rec.branches);
     }
     free(rms.list);
@@ -450,6 +462,68 @@ static int read_finished(const unsigned char *key, size_t key_size, const struct
     if (r->kind != 'H' || key_size != 9 || key[0] != 'H' || r->size < HF__FINISHED_BYTES)
         return hf__error(HF_EDAMAGED, 0, "a record of the history is no finished transaction");
     return hf__rec_decode(p, p + HF__FINISHED_BYTES, r->size - HF__FINISHED_BYTES, ret);
+}
+
+static void show_span(const struct hf__span *from, const struct rms *rms, hf_inspect_span *ret,
+                      hf_inspect_event *ret_events)
+{
+    *ret = (hf_inspect_span){.incarnation = from->incarnation,
+                             .by_recovery = from->by_recovery,
+                             .kept = from->kept,
+                             .lost = from->lost,
+                             .began_ms = from->began_ms,
+                             .took_us = from->took_us,
+                             .event_count = from->count,
+                             .events = ret_events};
+    memcpy(ret->rm, from->rm, sizeof(ret->rm));
+    memcpy(ret->call, from->call, sizeof(ret->call));
+    memcpy(ret->text, from->text, sizeof(ret->text));
+    for (unsigned i = 0; i < from->count; i++) {
+        const struct hf__span_event *e = &from->events[i];
+        const hf_inspect_rm *rm = find_rm(rms, e->rm_id);
+
+        ret_events[i] = (hf_inspect_event){.call = e->call,
+                                           .rm_id = e->rm_id,
+                                           .number = e->number,
+                                           .code = e->code,
+                                           .at_us = e->at_us,
+                                           .took_us = e->took_us};
+        if (rm != NULL)
+            memcpy(ret_events[i].rm_name, rm->name, sizeof(rm->name));
+    }
+}
+
+/* A recovery may tell its part before the owner does: the order is that of the begins. */
+static int compare_spans(const void *a, const void *b)
+{
+    const hf_inspect_span *x = a, *y = b;
+
+    if (x->began_ms != y->began_ms)
+        return x->began_ms < y->began_ms ? -1 : 1;
+    return (int)x->by_recovery - (int)y->by_recovery;
+}
+
+static int read_story(const struct hf__record *r, const struct hf__rec *rec, const struct rms *rms,
+                      struct story *ret)
+{
+    const unsigned char *payload = r->data, *p;
+    unsigned count;
+
+    p = hf__history_spans(payload, r->size, rec, &ret->open, &count);
+    if (count > HF__SPANS_MAX)
+        return hf__error(HF_EDAMAGED, 0, "the history has an entry of %u timelines", count);
+    for (ret->count = 0; ret->count < count; ret->count++) {
+        struct hf__span span;
+        size_t used;
+        int rc = hf__span_decode(p, r->size - (size_t)(p - payload), &span, &used);
+
+        if (rc != HF_OK)
+            return rc;
+        show_span(&span, rms, &ret->spans[ret->count], ret->events[ret->count]);
+        p += used;
+    }
+    qsort(ret->spans, ret->count, sizeof(*ret->spans), compare_spans);
+    return HF_OK;
 }
 
 static int history_state(const hf_inspect *in)
@@ -474,7 +548,7 @@ static int show_left(const struct entry *at, const struct rms *rms,
         if (rc != HF_OK)
             break;
         rec.left = true;
-        rc = show(&rec, rms, fn, user);
+        rc = show(&rec, rms, NULL, fn, user);
         free(rec.branches);
     }
     return rc;
@@ -484,11 +558,15 @@ int hf_inspect_history(hf_inspect *in, int (*fn)(void *, const hf_inspect_tx *),
 {
     struct rms rms = {0};
     struct copy names, copy = {0};
+    struct story *story;
     const struct entry *e;
     int rc;
 
     if (in == NULL || fn == NULL)
         return refuse_arguments("the history");
+    story = malloc(sizeof(*story));
+    if (story == NULL)
+        return hf__error(HF_ENOMEM, ENOMEM, "read the history");
     rc = copy_kinds(in->log, "RO", &names);
     e = names.first;
     if (rc == HF_OK)
@@ -503,9 +581,12 @@ int hf_inspect_history(hf_inspect *in, int (*fn)(void *, const hf_inspect_tx *),
         rc = read_finished(e->bytes, e->key_size, &e->record, &rec);
         if (rc != HF_OK)
             break;
-        rc = show(&rec, &rms, fn, user);
+        rc = read_story(&e->record, &rec, &rms, story);
+        if (rc == HF_OK)
+            rc = show(&rec, &rms, story, fn, user);
         free(rec.branches);
     }
+    free(story);
     free(rms.list);
     copy_free(&copy);
     copy_free(&names);
@@ -586,6 +667,9 @@ static int check_log_record(void *user, const unsigned char *key, size_t key_siz
 static int check_history_record(void *user, const unsigned char *key, size_t key_size,
                                 const struct hf__record *r)
 {
+    hf_inspect_rm nobody;
+    const struct rms none = {.list = &nobody};
+    struct story *story;
     struct hf__rec rec;
     int rc;
 
@@ -595,8 +679,13 @@ static int check_history_record(void *user, const unsigned char *key, size_t key
     if (key[0] == 'L' && r->kind == 'L' && key_size == 1 && r->size == 8)
         return HF_OK; /* the last number given out */
     rc = read_finished(key, key_size, r, &rec);
-    if (rc == HF_OK)
-        free(rec.branches);
+    if (rc != HF_OK)
+        return rc;
+    story = malloc(sizeof(*story));
+    rc = story != NULL ? read_story(r, &rec, &none, story)
+                       : hf__error(HF_ENOMEM, ENOMEM, "verify the history");
+    free(story);
+    free(rec.branches);
     return rc;
 }
 

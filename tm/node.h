@@ -17,6 +17,7 @@
 #include "coordinator.h"
 #include "holdfast/transaction.h"
 #include "log.h"
+#include "timeline.h"
 
 enum {
     HF__TM_MAGIC = 0x48465401,
@@ -141,6 +142,7 @@ struct hf_tx {
     unsigned count, room;
     uint32_t numbers; /* branch numbers given out: one that xa_start refused is spent */
     struct hf__coord coord;
+    struct hf__timeline timeline;
     struct hf__branch inline_branches[HF__TX_INLINE];
     struct hf__member inline_members[HF__TX_INLINE];
 };
@@ -179,6 +181,14 @@ void hf__tx_free_pool(hf_tm *tm);
 
 /* One pass. only: NULL for all. Other passes wait for it. */
 int hf__recover(hf_tm *tm, hf_rm *only);
+
+/* -- keep.c ----------------------------------------------------------------------------------- */
+
+enum hf__history_level { HF__HISTORY_WORTHY, HF__HISTORY_ALL, HF__HISTORY_NONE };
+
+/* The transaction is completed, by its owner: tell the history, if it is worth keeping. Does not
+   touch the disk. */
+void hf__tx_keep(const hf_tx *tx, const hf_result *result, bool committing);
 
 /* -- the record of a transaction, from its branches: completion.c ----------------------------- */
 

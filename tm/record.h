@@ -22,7 +22,8 @@
  *   'Q' number 8         request:     verb 1 | state 1 | 0 2 | uid 4 | asked ms 8 | done ms 8 |
  *                                     incarnation 4 | rm id 4 | reason bytes 2 | reason
  * The history is a store of its own with the keys
- *   'H' number 8         finished:    gtrid 28 | 0 4 | a transaction's payload
+ *   'H' number 8         finished:    gtrid 28 | 0 4 | a transaction's payload, then, but for older
+ *                                     ones, open 1 | spans 1 | 0 2 | spans: see timeline.h
  *   'G' gtrid 28         index:       number 8
  *   'L'                  last:        number 8 of the newest entry
  */
@@ -57,6 +58,8 @@ enum {
     HF__REC_BYTES = 24,        /* without branches */
     HF__REC_BRANCH_BYTES = 12, /* without the token */
     HF__FINISHED_BYTES = 32,   /* before the transaction's payload */
+    HF__SPANS_BYTES = 4,       /* behind it, before the spans */
+    HF__SPANS_MAX = 8,         /* of one transaction */
     HF__BRANCHES_MAX = 1000,
     HF__NONCE_BITS = 24, /* of a sequence, the highest; the rest counts */
 

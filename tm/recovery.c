@@ -18,10 +18,10 @@
  *
  * If we crash after ...          on disk                   the next pass
  *   a fence                      the fence                 goes on from there
- *   an xa_commit                 the decision              proves it (a probe), or shows it
- *   unconfirmed an xa_rollback               nothing                   finds nothing any more
- *   the history's entry          entry and decision        proves, releases; the entry stays as it
- *   is a release                    maybe the decision        proves, releases
+ *   an xa_commit                 the decision              proves it, or shows it unconfirmed
+ *   an xa_rollback               nothing                   finds nothing any more
+ *   the history's entries        entries and decisions     proves, releases; entries stay
+ *   a release                    maybe the decision        proves, releases
  *
  * Threads: one pass at a time for a tm. No lock is held in a call to a resource manager.
  * Spec: [XA] 2.3.3, 3.6; xa_recover().
@@ -34,7 +34,11 @@
 #include "holdfast/internal/fault.h"
 #include "node.h"
 
-enum { SCAN_BATCH = 64, SCAN_MAX = 1 << 20 };
+enum {
+    SCAN_BATCH = 64,
+    SCAN_MAX = 1 << 20,
+    DONE_BATCH = 128, /* finished transactions that the history is told of together */
+};
 
 /* A resource manager in this pass. */
 struct target {
@@ -43,6 +47,19 @@ struct target {
     bool scanned;          /* completely */
     XID *xids;
     size_t count, room;
+};
+
+/* A global transaction that a branch was rolled back of. */
+struct undone {
+    unsigned char gtrid[HF__GTRID_SIZE];
+    struct hf__span_event event;
+    uint64_t began_ms;
+};
+
+/* One that is over everywhere: the history first, then the release. */
+struct done {
+    struct hf__rec rec; /* branches are its own */
+    struct hf__span span;
 };
 
 struct pass {
@@ -56,8 +73,10 @@ struct pass {
     size_t target_count;
     struct hf__rec *pending; /* records that may be settled */
     size_t pending_count, pending_room;
-    unsigned char (*undone)[HF__GTRID_SIZE]; /* gtrids rolled back */
+    struct undone *undone;
     size_t undone_count, undone_room;
+    struct done *done; /* room for DONE_BATCH */
+    size_t done_count;
     uint64_t committed, owed, unconfirmed;
     bool back_in_time;
 };
@@ -229,11 +248,32 @@ struct settle {
     struct hf__coord c;
     int answer; /* the last one to xa_rollback */
     bool again; /* the record is in the log */
+    struct hf__timeline timeline;
 };
+
+static const uint8_t call_kinds[] = {
+    [HF__ACT_COMMIT] = HF_CALL_COMMIT,
+    [HF__ACT_ROLLBACK] = HF_CALL_ROLLBACK,
+    [HF__ACT_FORGET] = HF_CALL_FORGET,
+};
+
+/* What the pass did for the transaction, as the history keeps it. */
+static void put_span(const struct settle *s, struct hf__span *ret)
+{
+    hf__timeline_end(&s->timeline, ret);
+    ret->incarnation = hf__log_incarnation(s->pass->tm->log);
+    ret->by_recovery = true;
+    ret->kept = HF_KEPT_RECOVERED;
+    for (unsigned i = 0; i < ret->count; i++)
+        for (uint32_t j = 0; j < s->rec->count && ret->events[i].rm_id == 0; j++)
+            if (s->rec->branches[j].number == ret->events[i].number)
+                ret->events[i].rm_id = s->rec->branches[j].rm_id;
+}
 
 static void call_branch(struct settle *s, struct hf__act act)
 {
     struct target *t = s->reached[act.branch];
+    uint64_t started = hf__timeline_now();
     const struct xa_switch_t *xa;
     XID xid;
     int code;
@@ -250,6 +290,8 @@ static void call_branch(struct settle *s, struct hf__act act)
         code = xa->xa_rollback_entry(&xid, t->instance->rmid, TMNOFLAGS);
     else
         code = xa->xa_forget_entry(&xid, t->instance->rmid, TMNOFLAGS);
+    hf__timeline_add(&s->timeline, call_kinds[act.kind], s->rec->branches[act.branch].number, code,
+                     started);
     HF_FAULT("recovery:called");
     t->instance->broken = t->instance->broken || code == XAER_RMFAIL;
     if (act.kind == HF__ACT_ROLLBACK)
@@ -264,12 +306,14 @@ static void probe_branch(struct settle *s, unsigned branch)
     const struct target *t = s->reached[branch];
     const struct hf__rec_branch *b = &s->rec->branches[branch];
     enum hf_probe answer = HF_PROBE_UNKNOWN;
+    uint64_t started = hf__timeline_now();
     XID xid;
 
     hf__xid_make(&xid, s->rec->gtrid, b->rm_id, b->number);
     if (t->instance->broken || t->rm->ext.probe(t->rm->ext_user, t->instance->rmid, &xid, b->token,
                                                 b->token_size, &answer) != 0)
         answer = HF_PROBE_UNKNOWN;
+    hf__timeline_add(&s->timeline, HF_CALL_PROBE, b->number, (int)answer, started);
     HF_FAULT("recovery:probed");
     hf__coord_probed(&s->c, branch, answer);
 }
@@ -279,6 +323,7 @@ static void record_again(struct settle *s)
 {
     hf_tm *tm = s->pass->tm;
     struct hf__rec rec = *s->rec;
+    uint64_t started = hf__timeline_now();
     int rc = HF_OK;
 
     rec.count = 0;
@@ -292,6 +337,7 @@ static void record_again(struct settle *s)
     rec.outcome = (uint8_t)hf__coord_outcome(&s->c);
     if (rc == HF_OK)
         rc = hf__log_record(tm->log, &rec, s->again);
+    hf__timeline_add(&s->timeline, HF_CALL_RECORD, 0, rc, started);
     if (rc == HF_EUNKNOWN || rc == HF_EFENCED)
         hf__tm_log_failed(tm, "recover");
     free(rec.branches);
@@ -308,26 +354,76 @@ static bool is_own(const struct pass *p, const unsigned char gtrid[HF__GTRID_SIZ
     return hf__gtrid_incarnation(gtrid) == hf__log_incarnation(p->tm->log);
 }
 
-/* The transaction is over everywhere: remember how, then let the record go, in this order. */
-static void release(struct settle *s)
+static unsigned count_unconfirmed(const struct hf__rec *rec)
 {
-    hf_tm *tm = s->pass->tm;
-    struct hf__rec rec = *s->rec;
+    unsigned n = 0;
 
-    rec.outcome = (uint8_t)hf__coord_outcome(&s->c);
-    for (uint32_t i = 0; i < rec.count; i++)
-        (void)hf__branch_store(&s->c, &s->branches[i], &rec.branches[i]);
-    if (hf__history_remember(hf__log_history(tm->log), &rec) && rec.by_recovery &&
-        !is_own(s->pass, rec.gtrid))
-        s->pass->committed++;
+    for (uint32_t i = 0; i < rec->count; i++)
+        n += rec->branches[i].state == HF_BRANCH_UNCONFIRMED;
+    return n;
+}
+
+/* Remember how transactions ended, then let their records go, in this order. */
+static void finish_done(struct pass *p)
+{
+    struct hf__history *history = hf__log_history(p->tm->log);
+    struct hf__finished list[DONE_BATCH];
+
+    if (p->done_count == 0)
+        return;
+    for (size_t i = 0; i < p->done_count; i++)
+        list[i] = (struct hf__finished){.rec = &p->done[i].rec, .span = &p->done[i].span};
+    if (p->tm->config.history != HF__HISTORY_NONE)
+        hf__history_remember(history, list, p->done_count);
     HF_FAULT("recovery:remembered");
-    hf__log_release(tm->log, rec.gtrid);
+    for (size_t i = 0; i < p->done_count; i++) {
+        struct hf__rec *rec = &p->done[i].rec;
+        unsigned unconfirmed = count_unconfirmed(rec);
+
+        if (unconfirmed > 0 && !list[i].written) { /* without proof, never without a trace */
+            p->owed += unconfirmed;
+            p->unconfirmed += unconfirmed;
+            free(rec->branches);
+            continue;
+        }
+        p->committed += !list[i].had && rec->by_recovery && !is_own(p, rec->gtrid);
+        hf__log_release(p->tm->log, rec->gtrid);
+        free(rec->branches);
+    }
+    p->done_count = 0;
+}
+
+/* The transaction is over everywhere. If there is no memory, the next pass sees that, too. */
+static void release(struct settle *s, uint8_t kept)
+{
+    struct pass *p = s->pass;
+    struct done *d;
+
+    if (p->done == NULL)
+        p->done = calloc(DONE_BATCH, sizeof(*p->done));
+    if (p->done == NULL)
+        return;
+    d = &p->done[p->done_count];
+    d->rec = *s->rec;
+    d->rec.branches = calloc(s->rec->count + 1, sizeof(*d->rec.branches));
+    if (d->rec.branches == NULL)
+        return;
+    d->rec.outcome = (uint8_t)hf__coord_outcome(&s->c);
+    for (uint32_t i = 0; i < s->rec->count; i++) {
+        d->rec.branches[i] = s->rec->branches[i];
+        (void)hf__branch_store(&s->c, &s->branches[i], &d->rec.branches[i]);
+    }
+    put_span(s, &d->span);
+    d->span.kept |= kept;
+    if (++p->done_count == DONE_BATCH)
+        finish_done(p);
 }
 
 static void run(struct settle *s)
 {
     struct hf__act act;
 
+    hf__timeline_begin(&s->timeline);
     /* Bound: the coordinator ends. */
     while ((act = hf__coord_next(&s->c)).kind != HF__ACT_DONE) {
         switch (act.kind) {
@@ -338,7 +434,7 @@ static void run(struct settle *s)
             probe_branch(s, act.branch);
             break;
         case HF__ACT_RELEASE:
-            release(s);
+            release(s, 0);
             break;
         default:
             call_branch(s, act);
@@ -355,16 +451,22 @@ static bool proves_rollback(int code)
     return code == XA_OK || code == XA_HEURRB || (code >= XA_RBBASE && code <= XA_RBEND);
 }
 
-static int note_undone(struct pass *p, const unsigned char gtrid[HF__GTRID_SIZE])
+static int note_undone(struct pass *p, const struct settle *s)
 {
+    struct hf__span span;
+    struct undone *u;
     int rc;
 
-    if (is_own(p, gtrid))
+    if (is_own(p, s->rec->gtrid))
         return HF_OK;
     rc = grow((void **)&p->undone, &p->undone_room, p->undone_count, sizeof(*p->undone));
-    if (rc == HF_OK)
-        memcpy(p->undone[p->undone_count++], gtrid, HF__GTRID_SIZE);
-    return rc;
+    if (rc != HF_OK)
+        return rc;
+    put_span(s, &span);
+    u = &p->undone[p->undone_count++];
+    *u = (struct undone){.event = span.events[0], .began_ms = span.began_ms};
+    memcpy(u->gtrid, s->rec->gtrid, HF__GTRID_SIZE);
+    return HF_OK;
 }
 
 /*
@@ -403,7 +505,7 @@ static int roll_back(struct pass *p, struct target *t, const unsigned char gtrid
         hf__coord_rollback(&s.c);
         run(&s);
         if (proves_rollback(s.answer))
-            rc = note_undone(p, gtrid);
+            rc = note_undone(p, &s);
         else if (s.answer ==
                  XAER_RMERR) /* by [XA] rolled back; it is looked for again all the same */
             p->owed++;
@@ -568,6 +670,30 @@ static enum hf__seen seen_in(const struct target *t, const struct hf__rec *rec,
 }
 
 /*
+ * May a commit that can be neither confirmed nor denied move to the history? Every branch is
+ * acknowledged, or it was asked for in this pass, as in one before, and nothing came of it; and the
+ * time that the host allows for it is over.
+ */
+static bool may_leave(const struct pass *p, const struct hf__rec *rec, const struct settle *s)
+{
+    uint64_t now = hf__now_ms();
+
+    if (rec->decision != HF__COMMIT || hf__coord_unconfirmed(&s->c) == 0 || s->c.record_failed ||
+        p->tm->config.history == HF__HISTORY_NONE || hf__log_history(p->tm->log) == NULL ||
+        now < rec->decided_ms || now - rec->decided_ms < p->tm->config.unconfirmed_ms)
+        return false;
+    for (uint32_t i = 0; i < rec->count; i++) {
+        const struct hf__branch *b = &s->branches[i];
+        bool asked = b->state == HF__B_UNCONFIRMED && b->seen == HF__SEEN_ABSENT &&
+                     rec->branches[i].state == HF_BRANCH_UNCONFIRMED;
+
+        if (b->heuristic || (b->state != HF__B_COMMITTED && b->state != HF__B_FORGOTTEN && !asked))
+            return false;
+    }
+    return true;
+}
+
+/*
  * Another recoverer may have changed the record since it was read before the scans: it goes on from
  * what the record says now. The scans still began after each branch in it was known to be prepared.
  */
@@ -595,9 +721,13 @@ static int settle_record(struct pass *p, struct hf__rec *rec)
         hf__coord_init(&s.c, s.branches, rec->count);
         hf__coord_settle(&s.c, rec->decision);
         run(&s);
-        p->owed += hf__coord_owed(&s.c);
-        p->owed += s.c.record_failed && hf__coord_owed(&s.c) == 0; /* somebody has to look again */
-        p->unconfirmed += hf__coord_unconfirmed(&s.c);
+        if (may_leave(p, rec, &s)) {
+            release(&s, HF_KEPT_UNCONFIRMED);
+        } else {
+            p->owed += hf__coord_owed(&s.c);
+            p->owed += s.c.record_failed && hf__coord_owed(&s.c) == 0; /* somebody looks again */
+            p->unconfirmed += hf__coord_unconfirmed(&s.c);
+        }
     }
     free(s.branches);
     free(s.reached);
@@ -625,28 +755,64 @@ static int make_targets(struct pass *p)
 
 static int by_gtrid(const void *a, const void *b)
 {
-    return memcmp(a, b, HF__GTRID_SIZE);
+    const struct undone *x = a, *y = b;
+
+    return memcmp(x->gtrid, y->gtrid, HF__GTRID_SIZE);
+}
+
+/* One transaction of which branches were rolled back; *at is what comes after its branches. */
+static void take_undone(const struct pass *p, size_t *at, struct done *ret)
+{
+    const struct undone *first = &p->undone[*at];
+    struct hf__span *span = &ret->span;
+
+    ret->rec = (struct hf__rec){.decision = HF__ROLLBACK,
+                                .outcome = HF_ROLLEDBACK,
+                                .by_recovery = true,
+                                .decided_ms = hf__now_ms(),
+                                .written_by = hf__log_incarnation(p->tm->log)};
+    memcpy(ret->rec.gtrid, first->gtrid, HF__GTRID_SIZE);
+    *span = (struct hf__span){.incarnation = ret->rec.written_by,
+                              .by_recovery = true,
+                              .kept = HF_KEPT_RECOVERED,
+                              .began_ms = first->began_ms};
+    for (; *at < p->undone_count && by_gtrid(first, &p->undone[*at]) == 0; ++*at) {
+        const struct hf__span_event *e = &p->undone[*at].event;
+
+        if (span->count == HF__TIMELINE_MAX) {
+            span->lost++;
+            continue;
+        }
+        span->events[span->count] = *e;
+        span->events[span->count++].at_us = span->took_us; /* one after the other */
+        span->took_us += e->took_us;
+    }
 }
 
 /* Global transactions rolled back, once each; remembered, so that their owners can ask. */
 static uint64_t remember_undone(struct pass *p)
 {
+    struct hf__history *history = hf__log_history(p->tm->log);
+    struct hf__finished list[DONE_BATCH];
+    struct done *done = calloc(DONE_BATCH, sizeof(*done));
     uint64_t n = 0;
+    size_t at = 0;
 
     if (p->undone_count > 0)
-        qsort(p->undone, p->undone_count, HF__GTRID_SIZE, by_gtrid);
-    for (size_t i = 0; i < p->undone_count; i++) {
-        struct hf__rec rec = {.decision = HF__ROLLBACK,
-                              .outcome = HF_ROLLEDBACK,
-                              .by_recovery = true,
-                              .decided_ms = hf__now_ms(),
-                              .written_by = hf__log_incarnation(p->tm->log)};
+        qsort(p->undone, p->undone_count, sizeof(*p->undone), by_gtrid);
+    while (done != NULL && at < p->undone_count) {
+        size_t count = 0;
 
-        if (i > 0 && memcmp(p->undone[i], p->undone[i - 1], HF__GTRID_SIZE) == 0)
-            continue;
-        memcpy(rec.gtrid, p->undone[i], HF__GTRID_SIZE);
-        n += hf__history_remember(hf__log_history(p->tm->log), &rec);
+        for (; count < DONE_BATCH && at < p->undone_count; count++) {
+            take_undone(p, &at, &done[count]);
+            list[count] = (struct hf__finished){.rec = &done[count].rec, .span = &done[count].span};
+        }
+        if (p->tm->config.history != HF__HISTORY_NONE)
+            hf__history_remember(history, list, count);
+        for (size_t i = 0; i < count; i++)
+            n += !list[i].had;
     }
+    free(done);
     return n;
 }
 
@@ -693,6 +859,7 @@ static int run_pass(struct pass *p)
             rc = judge(p, &p->targets[i], &p->targets[i].xids[j]);
     for (size_t i = 0; rc == HF_OK && i < p->pending_count; i++)
         rc = settle_record(p, &p->pending[i]);
+    finish_done(p);
     return rc;
 }
 
@@ -709,6 +876,7 @@ static void free_pass(struct pass *p)
     free(p->targets);
     free(p->pending);
     free(p->undone);
+    free(p->done);
     free(p->running);
     free(p->fences.open);
 }

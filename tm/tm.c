@@ -22,6 +22,8 @@ enum {
     PAUSE_MAX_MS = 30000,
     REQUESTS_MS = 250, /* between two looks for requests, and for removals that wait */
     START_POLL_MS = 50,
+    SLOW_MS = 1000, /* presets of the configuration */
+    UNCONFIRMED_MS = 86400000,
 };
 
 static _Atomic uint64_t next_thread = 1;
@@ -100,6 +102,9 @@ int hf_tm_open(const hf_tm_config *config, hf_tm **ret_tm)
     if (config == NULL || ret_tm == NULL || config->dir == NULL || config->dir[0] == '\0')
         return hf__error(HF_EINVAL, 0, "open a node: a null argument");
     rc = hf__copy_sized(&cfg, sizeof(cfg), config, config->size, "hf_tm_config");
+    if (rc == HF_OK && cfg.history > HF__HISTORY_NONE)
+        rc =
+            hf__error(HF_EINVAL, 0, "hf_tm_config.history is %u; it can be 0, 1 or 2", cfg.history);
     if (rc != HF_OK)
         return rc;
     tm = calloc(1, sizeof(*tm));
@@ -114,6 +119,9 @@ int hf_tm_open(const hf_tm_config *config, hf_tm **ret_tm)
     tm->process = hf__process();
     tm->config = cfg;
     tm->config.dir = tm->config.nonce = NULL;
+    tm->config.slow_ms = cfg.slow_ms != 0 ? cfg.slow_ms : SLOW_MS;
+    tm->config.unconfirmed_ms = cfg.unconfirmed_ms != 0 ? cfg.unconfirmed_ms : UNCONFIRMED_MS;
+    hf__history_limit(hf__log_history(tm->log), cfg.history_max);
     tm->pause_ms = HF__PAUSE_FIRST_MS;
     tm->next_expiry_ms = UINT64_MAX;
     atomic_store(&tm->sequence, (uint64_t)hf__log_nonce(tm->log) << (64 - HF__NONCE_BITS));
@@ -202,6 +210,7 @@ static int do_due_work(hf_tm *tm)
     (void)pthread_mutex_lock(&tm->lock);
     pass_due = hf__monotonic_ms() >= tm->next_pass_ms;
     (void)pthread_mutex_unlock(&tm->lock);
+    hf__history_write(hf__log_history(tm->log));
     if (hf__log_failed(tm->log))
         return hf__error(HF_ELOG, 0, "the log failed; close the node and open it again");
     rc = serve_requests(tm);
@@ -432,6 +441,7 @@ int hf_tm_get_stats(hf_tm *tm, hf_tm_stats *ret_stats)
     (void)pthread_mutex_unlock(&tm->lock);
     ret_stats->size = sizeof(*ret_stats);
     ret_stats->incarnation = hf__log_incarnation(tm->log);
+    ret_stats->history_dropped = hf__history_dropped(hf__log_history(tm->log));
     return HF_OK;
 }
 

@@ -221,6 +221,7 @@ int hf_tx_begin(hf_tm *tm, uint32_t timeout_ms, hf_tx **ret_tx)
     tx->tm = tm;
     atomic_store(&tx->owner, hf__thread());
     hf__deadline_begin(tx, timeout_ms);
+    hf__timeline_begin(&tx->timeline);
     atomic_store(&tx->phase, HF__TX_ACTIVE);
     tx->sync_count = tx->count = 0;
     tx->numbers = 0;
@@ -306,11 +307,13 @@ static int start(hf_tx *tx, unsigned branch, long flags)
     hf_instance *instance = tx->members[branch].instance;
     hf_rm *rm = instance->rm;
     char text[256] = "it gives no reason";
+    uint64_t started = hf__timeline_now();
     int native = 0, code;
     XID xid;
 
     hf__tx_branch_xid(tx, branch, &xid);
     code = rm->xa->xa_start_entry(&xid, instance->rmid, flags);
+    hf__timeline_add(&tx->timeline, HF_CALL_START, tx->members[branch].number, code, started);
     HF_FAULT("enlist:started");
     if (code == XA_OK) {
         instance->associated = true;
@@ -413,11 +416,14 @@ static int end(hf_tx *tx, hf_instance *instance, long flags)
 {
     struct hf__branch *branch = &tx->branches[instance->branch];
     struct hf__branch ended = *branch;
+    uint64_t started = hf__timeline_now();
     XID xid;
     int code;
 
     hf__tx_branch_xid(tx, instance->branch, &xid);
     code = instance->rm->xa->xa_end_entry(&xid, instance->rmid, flags);
+    hf__timeline_add(&tx->timeline, HF_CALL_END, tx->members[instance->branch].number, code,
+                     started);
     hf__coord_ended(&ended, code);
     instance->suspended = flags == TMSUSPEND && ended.state == HF__B_IDLE;
     instance->associated = instance->suspended;

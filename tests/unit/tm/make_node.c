@@ -66,7 +66,7 @@ static int do_finished(struct maker *m)
                           .written_by = hf__log_incarnation(m->log)};
 
     hf__gtrid_make(rec.gtrid, hf__log_node(m->log), hf__log_incarnation(m->log), ++m->sequence);
-    hf__history_remember(hf__log_history(m->log), &rec);
+    hf__history_remember(hf__log_history(m->log), &(struct hf__finished){.rec = &rec}, 1);
     return say("finished", &rec, HF_OK);
 }
 

@@ -313,7 +313,7 @@ static void inspect__shows_the_history_oldest_first(void **state)
         t_ok(make_owed(&w->m, &rec[i]));
         rec[i].by_recovery = i == 1;
         rec[i].gtrid[HF__GTRID_SIZE - 1] = (unsigned char)(9 - i); /* another order than that */
-        hf__history_remember(hf__log_history(w->m.log), &rec[i]);
+        hf__history_remember(hf__log_history(w->m.log), &(struct hf__finished){.rec = &rec[i]}, 1);
     }
     close_node(w, true);
     t_ok(hf_inspect_open(w->dir, &w->in));
@@ -477,7 +477,7 @@ static void verify_finds(struct world *w, const char *file, struct planted plant
 
     t_ok(make_open(&w->m, w->dir));
     t_ok(make_owed(&w->m, &rec));
-    hf__history_remember(hf__log_history(w->m.log), &rec);
+    hf__history_remember(hf__log_history(w->m.log), &(struct hf__finished){.rec = &rec}, 1);
     close_node(w, true);
     t_ok(hf_inspect_open(w->dir, &w->in));
     t_ok(hf_inspect_verify(w->in));

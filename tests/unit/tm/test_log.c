@@ -562,7 +562,7 @@ static void remember(struct hf__log *log, uint64_t sequence, hf_outcome outcome)
     struct hf__rec rec = {.decision = HF__COMMIT, .outcome = (uint8_t)outcome};
 
     gtrid_of(log, sequence, rec.gtrid);
-    (void)hf__history_remember(hf__log_history(log), &rec);
+    hf__history_remember(hf__log_history(log), &(struct hf__finished){.rec = &rec}, 1);
 }
 
 static void history__keeps_the_first_entry(void **state)

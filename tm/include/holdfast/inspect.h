@@ -74,6 +74,55 @@ typedef struct hf_inspect_branch {
     char rm_name[32]; /**< "" if the id is not in the log */
 } hf_inspect_branch;
 
+/** A call of a timeline. Stored: never renumbered. */
+enum hf_inspect_call_kind {
+    HF_CALL_START = 1, /**< xa_start */
+    HF_CALL_END = 2,
+    HF_CALL_PREPARE = 3,
+    HF_CALL_COMMIT = 4,
+    HF_CALL_COMMIT_ONE = 5, /**< xa_commit, one phase */
+    HF_CALL_ROLLBACK = 6,
+    HF_CALL_FORGET = 7,
+    HF_CALL_PROBE = 8,  /**< what became of the branch? code: enum hf_probe */
+    HF_CALL_DECIDE = 9, /**< the decision was forced into the log; code: a result code */
+    HF_CALL_RECORD = 10 /**< what branches did by themselves was; code: a result code */
+};
+
+/** Why a transaction is in the history: bits. Stored: never renumbered. */
+enum hf_inspect_kept {
+    HF_KEPT_SLOW = 1,         /**< it took hf_tm_config.slow_ms */
+    HF_KEPT_FAILED = 2,       /**< not committed, though asked for; or not finished at once */
+    HF_KEPT_RECOVERED = 4,    /**< recovery ended it */
+    HF_KEPT_HEURISTIC = 8,    /**< mixed, hazard, or a branch decided by itself */
+    HF_KEPT_UNCONFIRMED = 16, /**< it left the log by hf_tm_config.unconfirmed_ms */
+    HF_KEPT_ALL = 32          /**< all are kept */
+};
+
+typedef struct hf_inspect_event {
+    uint32_t call;   /**< enum hf_inspect_call_kind */
+    uint32_t rm_id;  /**< 0: the log's, or not known */
+    uint32_t number; /**< of the branch; 0: the log's */
+    int32_t code;    /**< the answer */
+    uint64_t at_us;  /**< since the span began */
+    uint64_t took_us;
+    char rm_name[32]; /**< "" if there is none, or the id is not in the log */
+} hf_inspect_event;
+
+/** What one incarnation did for a transaction, call by call. */
+typedef struct hf_inspect_span {
+    uint32_t incarnation;
+    uint32_t by_recovery; /**< 0: the transaction's owner; 1: a recovery pass */
+    uint32_t kept;        /**< bits of enum hf_inspect_kept */
+    uint32_t lost;        /**< events that did not fit */
+    uint64_t began_ms;    /**< since 1970 */
+    uint64_t took_us;
+    char rm[32];    /**< of the call that decided or spoilt the transaction; "" if none did */
+    char call[16];  /**< that call: "xa_prepare", "log", "deadline", ...; "" if none did */
+    char text[160]; /**< and why, in the resource manager's words if it has any */
+    uint32_t event_count;
+    const hf_inspect_event *events; /**< borrowed for the call */
+} hf_inspect_span;
+
 typedef struct hf_inspect_tx {
     size_t size;
     XID xid;              /**< bqual_length 0 */
@@ -86,6 +135,11 @@ typedef struct hf_inspect_tx {
     /** history: 1: unfinished when this node was copied; the original finishes it, and what became
         of it is not known here */
     uint32_t left;
+    /** history: 1: it was not over everywhere when this was written; the decision log may say
+        more */
+    uint32_t open;
+    uint32_t span_count;          /**< history: 0 in older entries */
+    const hf_inspect_span *spans; /**< borrowed for the call */
 } hf_inspect_tx;
 
 typedef struct hf_inspect_request {

@@ -44,10 +44,19 @@ typedef struct hf_tm_config {
         first one given is kept (as a hash), and later openings have to give the same. A clone of a
         whole machine changes nothing that the library can see by itself: this is what tells. */
     const char *nonce;
+    /** Which finished transactions the history keeps. 0: those that were slow, failed, recovered or
+        heuristic; 1: all; 2: none, so that hf_tm_outcome() knows none either. It is written by
+        hf_tm_tick() and hf_tm_close(), not by commits. */
+    uint32_t history;
+    uint32_t history_max; /**< most of them to keep; the oldest make room. 0: 10,000 */
+    uint32_t slow_ms;     /**< from begin to the end of completion; 0: 1,000 */
+    /** How long after its decision a commit that can be neither confirmed nor denied stays in the
+        decision log before it moves to the history; not with history 2. 0: 24 hours */
+    uint32_t unconfirmed_ms;
 } hf_tm_config;
 #define HF_TM_CONFIG_INIT                                                                          \
     {                                                                                              \
-        sizeof(hf_tm_config), NULL, 0, NULL, NULL, NULL, NULL                                      \
+        sizeof(hf_tm_config), NULL, 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0                          \
     }
 
 /** What a resource manager says of a branch that it is asked about by name. */
@@ -130,6 +139,9 @@ typedef struct hf_tm_stats {
     uint64_t unconfirmed;
     uint64_t alarms; /**< things an operator should look at, told to log */
     uint64_t passes; /**< recovery passes */
+    /** finished transactions that the history should have and does not: too many at once, or it
+        cannot be written */
+    uint64_t history_dropped;
 } hf_tm_stats;
 
 /**
@@ -141,7 +153,7 @@ typedef struct hf_tm_stats {
  * @param ret_tm  Written on success only. The caller closes it with hf_tm_close().
  *
  * @retval HF_OK
- * @retval HF_EINVAL      config, its size or dir is not valid.
+ * @retval HF_EINVAL      config, its size, dir or history is not valid.
  * @retval HF_ENOTNODE    dir is something else: a file, or a directory with other things in it.
  * @retval HF_EOWNER      dir or a file in it belongs to another user, is open to others, or is a
  *                        link.
