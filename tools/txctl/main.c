@@ -41,6 +41,8 @@ static const struct verb {
     {"tx", "list", NULL, NODE | JSON | HISTORY, 0, tx_list, "the transactions in the decision log"},
     {"tx", "show", "XID", NODE | JSON, 0, tx_show,
      "one transaction and its branches; the beginning of XID is enough"},
+    {"tx", "why", "XID", NODE | JSON, 0, tx_why,
+     "what was done for a transaction, by whom and why, call by call"},
     {"log", "verify", NULL, NODE | JSON | WAIT, 60, log_verify,
      "check every record of the decision log and of the history"},
     {"log", "adopt", NULL, NODE | REASON | MOVED | COPIED | YES, 0, log_adopt,

@@ -20,7 +20,7 @@ enum { JSON_SCHEMA = 1 };
 /* A command line, parsed. */
 struct call {
     const char *node;
-    const char *xid; /* the argument of tx show */
+    const char *xid; /* the argument of tx show and tx why */
     const char *reason;
     unsigned wait_s; /* --wait, or the verb's default */
     bool json;
@@ -34,6 +34,7 @@ struct call {
 int status(const struct call *call);
 int tx_list(const struct call *call);
 int tx_show(const struct call *call);
+int tx_why(const struct call *call);
 int log_verify(const struct call *call);
 int log_adopt(const struct call *call);
 int recover(const struct call *call);

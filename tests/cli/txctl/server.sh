@@ -56,3 +56,19 @@ says '^incarnations +2 given out, 0 alive$'
 says '^processes: none$'
 says '^transactions +0 in doubt, 0 heuristic, 0 in progress, '
 run 5 recover
+
+# The history tells the story of the one that was killed: nothing of its owner's, all of recovery's.
+run 0 tx why "$killed"
+silent err
+says '^begun by +incarnation 1, gone$'
+says '^outcome +committed$'
+says '^finished by +recovery, incarnation 2, in [0-9.]+ (us|ms|s)$'
+says '^kept because +recovered$'
+says '^\+[0-9.]+ (us|ms|s) +[0-9.]+ (us|ms|s) +recovery 2 +west 0000000[12]-0000000[12] +xa_commit +XA_OK \(0\)$'
+run 0 tx why "$killed" --json
+json 'd["transaction"]["spans"][0]["by"] == "recovery"'
+json 'd["transaction"]["spans"][0]["incarnation"] == 2'
+json 'd["transaction"]["spans"][0]["kept"] == ["recovered"]'
+json '"xa_commit" in [c["call"] for c in d["transaction"]["spans"][0]["calls"]]'
+run 3 tx why 00000000000000000000000000000000-00000001-0000000000000001
+run 2 tx why
