@@ -1248,7 +1248,7 @@ static int check_data_file(struct hf__store *s, const struct hf__store_config *c
         rc = hf__error(HF_EOWNER, 0, "%s: is not a file", s->path);
     else
         rc = check_owner(s, &st, "it");
-    if (rc == HF_OK && !(cfg->flags & HF__STORE_READONLY)) {
+    if (rc == HF_OK && !(cfg->flags & (HF__STORE_READONLY | HF__STORE_CACHED))) {
         if (fdatasync(fd) != 0)
             rc = hf__error(HF_EIO, errno, "%s: sync: %s", s->path, strerror(errno));
         else

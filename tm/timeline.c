@@ -131,22 +131,22 @@ void hf__span_encode(const struct hf__span *span, unsigned char *buf)
 int hf__span_decode(const unsigned char *p, size_t size, struct hf__span *ret, size_t *ret_used)
 {
     size_t bytes, rm, call, text;
-    unsigned count;
+    unsigned all, count;
 
     if (size < HF__SPAN_BYTES || (bytes = hf__get32(p)) < HF__SPAN_BYTES || bytes > size)
         return bad();
-    count = get16(p + 10);
+    all = get16(p + 10);
+    count = all < HF__TIMELINE_MAX ? all : HF__TIMELINE_MAX; /* others may keep more */
     rm = p[32];
     call = p[33];
     text = get16(p + 34);
-    if (count > HF__TIMELINE_MAX || rm >= sizeof(ret->rm) || call >= sizeof(ret->call) ||
-        text >= sizeof(ret->text) ||
-        HF__SPAN_BYTES + count * (size_t)HF__EVENT_BYTES + rm + call + text > bytes)
+    if (rm >= sizeof(ret->rm) || call >= sizeof(ret->call) || text >= sizeof(ret->text) ||
+        HF__SPAN_BYTES + all * (size_t)HF__EVENT_BYTES + rm + call + text > bytes)
         return bad();
     *ret = (struct hf__span){.incarnation = hf__get32(p + 4),
                              .by_recovery = p[8] != 0,
                              .kept = p[9],
-                             .lost = hf__get32(p + 12),
+                             .lost = hf__get32(p + 12) + (all - count),
                              .began_ms = hf__get64(p + 16),
                              .took_us = hf__get64(p + 24),
                              .count = count};
@@ -159,6 +159,7 @@ int hf__span_decode(const unsigned char *p, size_t size, struct hf__span *ret, s
                                                  .number = hf__get32(p + 8),
                                                  .took_us = hf__get32(p + 12),
                                                  .at_us = hf__get64(p + 16)};
+    p += (all - count) * (size_t)HF__EVENT_BYTES;
     memcpy(ret->rm, p, rm);
     memcpy(ret->call, p + rm, call);
     memcpy(ret->text, p + rm + call, text);

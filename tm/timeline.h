@@ -27,7 +27,7 @@
 #include "holdfast/internal/store.h"
 
 enum {
-    HF__TIMELINE_MAX = 24, /* events; what does not fit is counted */
+    HF__TIMELINE_MAX = 20, /* events; what does not fit is counted */
     HF__SPAN_BYTES = 36,   /* without events and texts */
     HF__EVENT_BYTES = 24,
     HF__SPAN_TEXT_MAX = 160, /* bytes of a reason */

@@ -13,7 +13,7 @@
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
 
-enum { SEEN_MAX = 5000, EVENTS_MAX = 24, SPANS_MAX = 8 };
+enum { SEEN_MAX = 5000, EVENTS_MAX = 20, SPANS_MAX = 8 };
 
 struct seen {
     unsigned count;

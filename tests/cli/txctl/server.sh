@@ -64,7 +64,8 @@ says '^begun by +incarnation 1, gone$'
 says '^outcome +committed$'
 says '^finished by +recovery, incarnation 2, in [0-9.]+ (us|ms|s)$'
 says '^kept because +recovered$'
-says '^\+[0-9.]+ (us|ms|s) +[0-9.]+ (us|ms|s) +recovery 2 +west 0000000[12]-0000000[12] +xa_commit +XA_OK \(0\)$'
+time='[0-9.]+ (us|ms|s)'
+says "^\\+$time +$time +recovery 2 +west 0000000[12]-0000000[12] +xa_commit +XA_OK \\(0\\)$"
 run 0 tx why "$killed" --json
 json 'd["transaction"]["spans"][0]["by"] == "recovery"'
 json 'd["transaction"]["spans"][0]["incarnation"] == 2'

@@ -39,6 +39,8 @@ enum {
     HF__STORE_CREATE = 1,    /* make directory and file if they are not there */
     HF__STORE_READONLY = 2,  /* for tools: no apply; the store may be open elsewhere */
     HF__STORE_EXCLUSIVE = 4, /* no other process may have it open: HF_EOWNED */
+    HF__STORE_CACHED = 8,    /* what is read may be in the page cache only: opening is cheap, and
+                                nothing may be concluded from what is not there any more */
 };
 
 struct hf__store_config {
@@ -80,7 +82,8 @@ struct hf__store_info {
  * Open. HF_EINVAL, HF_ENOTFOUND (no CREATE and not there), HF_ENOTNODE, HF_EOWNER, HF_ENETFS,
  * HF_EOPEN, HF_EOWNED, HF_EBUSY (another process held byte 0 for 10 s), HF_ENEWER, HF_EDAMAGED,
  * HF_EIO, HF_ENOMEM. On error nothing is left open. Opening syncs the file and drops its cached
- * pages first: what is read later is what is on the disk. It does not verify; the caller does.
+ * pages first: what is read later is what is on the disk (not HF__STORE_CACHED). It does not
+ * verify; the caller does.
  *
  * With a lock file, byte 0 stays locked on return, so that the caller can finish its own opening
  * alone: it calls hf__store_opened(), which lets go unless the store is exclusive.
