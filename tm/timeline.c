@@ -54,15 +54,15 @@ void hf__timeline_end(const struct hf__timeline *t, struct hf__span *ret)
                              .count = t->count};
     for (uint32_t i = 0; i < t->count; i++) {
         const struct hf__event *e = &t->events[i];
-        uint64_t at_us = to_us(e->at, ticks, took_us);
-        uint64_t us = to_us((uint64_t)e->took * HF__TOOK_TICKS, ticks, took_us);
+        uint64_t at_us = to_us(e->when & (UINT64_MAX >> 16), ticks, took_us);
+        uint64_t us = to_us((e->what & UINT32_MAX) * HF__TOOK_TICKS, ticks, took_us);
 
         if (us > took_us - at_us)
             us = took_us - at_us;
         ret->events[i] =
-            (struct hf__span_event){.call = e->call,
-                                    .code = e->code,
-                                    .number = (uint32_t)e->number,
+            (struct hf__span_event){.call = (uint8_t)(e->what >> 48),
+                                    .code = (int16_t)(e->what >> 32),
+                                    .number = (uint32_t)(e->when >> 48),
                                     .took_us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX,
                                     .at_us = at_us};
     }

@@ -33,14 +33,10 @@ enum {
     HF__SPAN_TEXT_MAX = 160, /* bytes of a reason */
 };
 
-/* An event while it is young: in ticks. */
+/* An event while it is young, in two words: each is put together in registers. */
 struct hf__event {
-    uint64_t at : 48;     /* since the begin */
-    uint64_t number : 16; /* of the branch; 0: none */
-    uint32_t took;        /* in units of HF__TOOK_TICKS */
-    int16_t code;
-    uint8_t call; /* enum hf_inspect_call_kind */
-    uint8_t zero;
+    uint64_t when; /* number of the branch 16, 0: none | ticks since the begin 48 */
+    uint64_t what; /* enum hf_inspect_call_kind 16 | code 16 | took 32, in HF__TOOK_TICKS */
 };
 
 struct hf__timeline {
@@ -100,12 +96,10 @@ static inline void hf__timeline_add(struct hf__timeline *t, int call, uint32_t n
         t->lost++;
         return;
     }
-    t->events[t->count++] =
-        (struct hf__event){.at = (started - t->began) & (((uint64_t)1 << 48) - 1),
-                           .number = (uint16_t)(number < UINT16_MAX ? number : UINT16_MAX),
-                           .took = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX,
-                           .code = (int16_t)(code < INT16_MIN || code > INT16_MAX ? 0 : code),
-                           .call = (uint8_t)call};
+    number = number < UINT16_MAX ? number : UINT16_MAX;
+    took = took < UINT32_MAX ? took : UINT32_MAX;
+    t->events[t->count].when = (uint64_t)number << 48 | (started - t->began) << 16 >> 16;
+    t->events[t->count++].what = (uint64_t)call << 48 | (uint64_t)(uint16_t)code << 32 | took;
 }
 
 void hf__timeline_begin(struct hf__timeline *t);
