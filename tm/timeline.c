@@ -41,8 +41,26 @@ static uint64_t to_us(uint64_t ticks, uint64_t all, uint64_t all_us)
     return (uint64_t)us;
 }
 
+static uint64_t begin_of(const struct hf__event *e)
+{
+    return e->when & (UINT64_MAX >> 16);
+}
+
+/* Calls that overlap were added as they were answered. */
+static void sort_by_begin(const struct hf__timeline *t, struct hf__event *ret)
+{
+    for (uint32_t i = 0; i < t->count; i++) {
+        uint32_t at = i;
+
+        for (; at > 0 && begin_of(&ret[at - 1]) > begin_of(&t->events[i]); at--)
+            ret[at] = ret[at - 1];
+        ret[at] = t->events[i];
+    }
+}
+
 void hf__timeline_end(const struct hf__timeline *t, struct hf__span *ret)
 {
+    struct hf__event sorted[HF__TIMELINE_MAX];
     uint64_t took_us = hf__timeline_took(t);
     uint64_t ticks = hf__timeline_now() - t->began;
 
@@ -52,9 +70,10 @@ void hf__timeline_end(const struct hf__timeline *t, struct hf__span *ret)
                              .began_ms = hf__now_ms() - took_us / 1000,
                              .took_us = took_us,
                              .count = t->count};
+    sort_by_begin(t, sorted);
     for (uint32_t i = 0; i < t->count; i++) {
-        const struct hf__event *e = &t->events[i];
-        uint64_t at_us = to_us(e->when & (UINT64_MAX >> 16), ticks, took_us);
+        const struct hf__event *e = &sorted[i];
+        uint64_t at_us = to_us(begin_of(e), ticks, took_us);
         uint64_t us = to_us((e->what & UINT32_MAX) * HF__TOOK_TICKS, ticks, took_us);
 
         if (us > took_us - at_us)

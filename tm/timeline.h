@@ -105,7 +105,8 @@ static inline void hf__timeline_add(struct hf__timeline *t, int call, uint32_t n
 void hf__timeline_begin(struct hf__timeline *t);
 /* Microseconds since the begin. */
 uint64_t hf__timeline_took(const struct hf__timeline *t);
-/* Times and events; the events' rm ids, and what else a span says, are the caller's to fill in. */
+/* Times and events, in the order in which the calls began; the events' rm ids, and what else a span
+   says, are the caller's to fill in. */
 void hf__timeline_end(const struct hf__timeline *t, struct hf__span *ret);
 
 size_t hf__span_size(const struct hf__span *span);

@@ -192,6 +192,49 @@ static void slow__is_kept_and_says_which_call_was(void **state)
     }
 }
 
+/* Its vote is fetched when the synchronous one is in: two calls side by side, as they began. */
+static void asynchronous__is_one_event_until_its_answer(void **state)
+{
+    struct world *w = *state;
+    hf_tm_config config = HF_TM_CONFIG_INIT;
+    const hf_inspect_event *a, *b;
+    struct seen s;
+
+    config.history = 1;
+    fake_async(A, true);
+    start_with(w, 2, config);
+    for (unsigned i = 1; i <= 10; i++)
+        fake_answer_once(A, FAKE_COMPLETE, i, XA_RETRY); /* a millisecond for each */
+    t_ok(commit_two(w, NULL));
+    world_close(w);
+    read_history(w, &s);
+    assert_string_equal(calls_of(&s, 0),
+                        "a.start=0 b.start=0 a.end=0 b.end=0 a.prepare=0 b.prepare=0 log.decide=0 "
+                        "a.commit=0 b.commit=0");
+    a = &s.last.events[0][4];
+    b = a + 1;
+    assert_true(a->took_us >= 8000);
+    assert_true(a->at_us + a->took_us >= b->at_us + b->took_us);
+}
+
+static void asynchronous__answer_is_the_one_that_counts(void **state)
+{
+    struct world *w = *state;
+    struct seen s;
+
+    fake_async(A, true);
+    fake_async(B, true);
+    world_start(w, 2);
+    fake_answer_effect(A, FAKE_PREPARE, 1, XAER_ASYNC, FAKE_AT_ONCE); /* not now: called again */
+    fake_answer_once(B, FAKE_COMPLETE, 1, XAER_RMERR);                /* nothing is known of it */
+    t_rc(HF_EROLLEDBACK, commit_two(w, NULL));
+    world_close(w);
+    read_history(w, &s);
+    assert_int_equal(s.last.tx.outcome, HF_ROLLEDBACK);
+    assert_string_equal(s.last.spans[0].call, "xa_complete");
+    assert_non_null(strstr(calls_of(&s, 0), "b.end=0 a.prepare=0 b.prepare=-7 a.rollback=0"));
+}
+
 static void heuristic__is_kept_and_stays_open_while_the_log_has_it(void **state)
 {
     struct world *w = *state;
@@ -606,6 +649,8 @@ int main(void)
         T(commit__that_went_well_leaves_nothing),
         T(failed__is_kept_with_its_calls_and_its_cause),
         T(slow__is_kept_and_says_which_call_was),
+        T(asynchronous__is_one_event_until_its_answer),
+        T(asynchronous__answer_is_the_one_that_counts),
         T(heuristic__is_kept_and_stays_open_while_the_log_has_it),
         T(all__keeps_every_one),
         T(none__keeps_nothing),

@@ -120,7 +120,9 @@ typedef struct hf_inspect_span {
     char call[16];  /**< that call: "xa_prepare", "log", "deadline", ...; "" if none did */
     char text[160]; /**< and why, in the resource manager's words if it has any */
     uint32_t event_count;
-    const hf_inspect_event *events; /**< borrowed for the call */
+    /** In the order in which the calls began, and those with TMASYNC until their answers were
+        fetched. Borrowed for the call */
+    const hf_inspect_event *events;
 } hf_inspect_span;
 
 typedef struct hf_inspect_tx {
