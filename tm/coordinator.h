@@ -22,10 +22,13 @@
  *
  * Invariants (numbers of ARCHITECTURE.md)
  *   1  HF__ACT_COMMIT comes only after hf__coord_logged(HF__LOGGED) of HF__ACT_FORCE, or from
- *   settling. 5  Branches that end differently lead to HF__ACT_RECORD before HF__ACT_FORGET and
- *   before HF__ACT_DONE. 6  HF__ACT_RELEASE comes only after an acknowledgement or a proof for
- *   every branch that voted yes. 8  After HF__LOG_UNKNOWN of HF__ACT_FORCE no branch is told
- *   anything, and the outcome is HF_UNKNOWN.
+ *      settling.
+ *   5  Branches that end differently lead to HF__ACT_RECORD before HF__ACT_FORGET and before
+ *      HF__ACT_DONE.
+ *   6  HF__ACT_RELEASE comes only after an acknowledgement or a proof for every branch that voted
+ *      yes.
+ *   8  After HF__LOG_UNKNOWN of HF__ACT_FORCE no branch is told anything, and the outcome is
+ *      HF_UNKNOWN.
  *
  * Spec: [XA] 2.3, 3.4, 7.3; decision tables in ARCHITECTURE.md.
  */

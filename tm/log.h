@@ -6,12 +6,13 @@
  *
  * What always holds
  *   L1  hf__log_decide() returns HF_OK only when the decision is durable. HF_EUNKNOWN: it may be.
- *   Any other
- *       error: it is not, and never will be.
+ *       Any other error: it is not, and never will be.
  *   L2  After HF_EUNKNOWN this opening writes nothing any more and has let go of its incarnation's
- *   lock. L3  A fenced incarnation appends nothing: every batch checks its own state in its own
- *   transaction. L4  An incarnation's number is durable only under its lock, and is never given out
- *   twice. L5  A resource manager id is never given to another name or identity.
+ *       lock.
+ *   L3  A fenced incarnation appends nothing: every batch checks its own state in its own
+ *       transaction.
+ *   L4  An incarnation's number is durable only under its lock, and is never given out twice.
+ *   L5  A resource manager id is never given to another name or identity.
  */
 #ifndef HF_TM_LOG_H
 #define HF_TM_LOG_H

@@ -3,12 +3,13 @@
  *
  * One pass, in an order that matters:
  *   1  fence the dead: their decisions are all readable after that, and no more can come (log.h,
- *   L3) 2  read the records, and which of them may be settled: those of fenced incarnations, and of
- *   our own whose
- *      transaction is not running here
+ *      L3)
+ *   2  read the records, and which of them may be settled: those of fenced incarnations, and of our
+ *      own whose transaction was over when the pass began
  *   3  scan each resource manager, completely; only then is absence worth anything
  *   4  judge each XID of the scans (hf__classify): foreign, left, rolled back, or listed by a
- *   record 5  settle each record with the coordinator that decides transactions
+ *      record
+ *   5  settle each record with the coordinator that decides transactions
  *
  * Invariants (numbers of ARCHITECTURE.md)
  *   4   Records are read after our own forced fence, in a newer snapshot.

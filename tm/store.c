@@ -8,18 +8,15 @@
  *
  * Why what is here is safe with LMDB 0.9.24
  *   - mdb_txn_commit() is: data pages, fdatasync, one meta page through an O_DSYNC descriptor. A
- *   failure
- *     at any of them may leave the new tree on disk or not, so it is HF_EUNKNOWN and the store is
- *     failed.
+ *     failure at any of them may leave the new tree on disk or not, so it is HF_EUNKNOWN and the
+ *     store is failed.
  *   - No MDB_WRITEMAP, MDB_NOSYNC, MDB_NOMEMINIT, MDB_DUPSORT, nested or very large transactions.
  *   - The map is replaced only while this process has no transaction: map_lock is held shared by
- *   every
- *     transaction and exclusively by the replacement.
+ *     every transaction and exclusively by the replacement.
  *   - The file is extended with fallocate() before pages are used, so a full disk is met before
- *   anything
- *     is written, and a file shorter than its tree can only be a truncated one.
+ *     anything is written, and a file shorter than its tree can only be a truncated one.
  *   - LMDB's own lock file must be opened once in a process, as ours must: the registry sees to
- *   both.
+ *     both.
  *
  * If we crash ...                         on disk                         the next opening
  *   after mkdir                           an empty directory              makes the rest

@@ -1,14 +1,12 @@
 /*
  * What: a decision that readers of other processes do not see yet must still bind them (invariants
- * 2, 4).
- *       LMDB writes its meta page, then publishes the transaction's number in its lock file; a
- *       process that is killed between the two leaves a decision that other processes' readers
+ *       2, 4). LMDB writes its meta page, then publishes the transaction's number in its lock file;
+ *       a process that is killed between the two leaves a decision that other processes' readers
  *       miss.
  * How:  the survivor opens the node first. The victim votes, then is killed in the decision's
- * commit right
- *       after the meta page was written, by a pwrite() of ours that LMDB finds before libc's. The
- *       survivor recovers; both stores must have the key, and the log no heuristic. --plant BUG
- *       plants a bug in the survivor; recover-without-fence must be caught.
+ *       commit right after the meta page was written, by a pwrite() of ours that LMDB finds before
+ *       libc's. The survivor recovers; both stores must have the key, and the log no heuristic.
+ *       --plant BUG plants a bug in the survivor; recover-without-fence must be caught.
  */
 #include <fcntl.h>
 #include <signal.h>

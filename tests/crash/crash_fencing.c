@@ -1,10 +1,9 @@
 /*
  * What: a recoverer that meets another one fencing the same dead incarnation does not take it for
- * alive.
- *       It would leave the dead one's branches, and locks, to a pass that may come much later.
+ *       alive. It would leave the dead one's branches, and locks, to a pass that may come much
+ *       later.
  * How:  an incarnation dies; another process holds its byte of the lock file, as a recoverer does
- * while
- *       it fences, and lets go after 200 ms. One call to fence the dead must have fenced it.
+ *       while it fences, and lets go after 200 ms. One call to fence the dead must have fenced it.
  */
 #include <fcntl.h>
 

@@ -1,13 +1,11 @@
 /*
  * What: eight processes on one node, killed at random; the others recover what each leaves, and it
- * comes
- *       back as another incarnation (invariants 3, 4, 5, 9, 15).
+ *       comes back as another incarnation (invariants 3, 4, 5, 9, 15).
  * How:  worker i commits into its own two kv stores, a<i> and b<i>, one key a transaction, and
- * tells each
- *       acknowledged key through a pipe; every worker registers all sixteen stores, so that whoever
- *       ticks first recovers a dead one's. After SECONDS all are killed, one process recovers what
- *       is left, and both stores of every pair must hold the same keys, all acknowledged ones among
- *       them; nothing may be in doubt, and no heuristic recorded.
+ *       tells each acknowledged key through a pipe; every worker registers all sixteen stores, so
+ *       that whoever ticks first recovers a dead one's. After SECONDS all are killed, one process
+ *       recovers what is left, and both stores of every pair must hold the same keys, all
+ *       acknowledged ones among them; nothing may be in doubt, and no heuristic recorded.
  *       `crash_many [--seconds S] [--seed S]`
  */
 #include <fcntl.h>

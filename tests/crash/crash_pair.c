@@ -1,7 +1,6 @@
 /*
  * What: two processes on one node; one is killed at a random moment, the other recovers its
- * transactions
- *       while it goes on with its own (invariants 3, 4, 5, 9).
+ *       transactions while it goes on with its own (invariants 3, 4, 5, 9).
  * How:  ROUNDS times: the victim writes key n to stores a and b in transaction n, and tells each
  *       acknowledged n through a pipe; the survivor does the same with c and d in the same process
  *       that ticks. After a random number of acknowledgements the victim is killed; the survivor

@@ -1,10 +1,11 @@
 /*
  * What: hf_kv_switch obeys the state tables of [XA] chapter 6: 6-1 (open and close), 6-2
- * (association), 6-4 (branches) and 6-5 (nothing is asynchronous), and the flags of chapter 5. How:
- * one table of rows: a call and, for each state, what it answers and which state comes next. For
- *       each cell a new branch is brought into the state, the call is made, and the new state is
- * found out by asking. S5 does not exist here: kv takes no heuristic decisions. Last, the number of
- * cells.
+ *       (association), 6-4 (branches) and 6-5 (nothing is asynchronous), and the flags of chapter
+ *       5.
+ * How:  one table of rows: a call and, for each state, what it answers and which state comes next.
+ *       For each cell a new branch is brought into the state, the call is made, and the new state
+ *       is found out by asking. S5 does not exist here: kv takes no heuristic decisions. Last, the
+ *       number of cells.
  *
  * Where a table has a blank, the answer is XAER_PROTO, or XAER_NOTA where the XID is unknown, or
  * XAER_DUPID for a new start of a known one. Rows with [RB], [RETRY] need a build with fault

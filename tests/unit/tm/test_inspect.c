@@ -2,7 +2,7 @@
  * What: reading a node from outside (tm/inspect.c N1 to N4), and the one thing that is written.
  * How:  the log's own code makes a node in a directory of the test's, then closes it, or dies, or
  *       lives on in a child process; what the calls of inspect.h say is compared with what was
- * made.
+ *       made.
  */
 #include "support/t.h"
 

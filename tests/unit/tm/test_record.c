@@ -3,7 +3,7 @@
  *       version of ours wrote is taken for one.
  * How:  each codec goes there and back; then its payload is cut at every length, changed in every
  *       byte, and given hostile lengths. Payloads to decode lie in an allocation of their very
- * size, so that a sanitizer sees each look beyond the end.
+ *       size, so that a sanitizer sees each look beyond the end.
  */
 #include "support/t.h"
 

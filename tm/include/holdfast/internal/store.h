@@ -6,18 +6,16 @@
  *
  * What always holds
  *   S1  Every record carries magic, version, length, sequence and a checksum over key and value,
- *   checked
- *       whenever it is read.
+ *       checked whenever it is read.
  *   S2  The head record counts the records and sums their checksums: a missing or extra one is
- *   noticed by
- *       hf__store_verify(), not only a damaged one.
+ *       noticed by hf__store_verify(), not only a damaged one.
  *   S3  hf__store_apply() returns HF_OK only when all that its function wrote is durable. An error
- *   other
- *       than HF_EUNKNOWN means that nothing of it was written or ever will be.
+ *       other than HF_EUNKNOWN means that nothing of it was written or ever will be.
  *   S4  A commit that fails is HF_EUNKNOWN: from then on every apply of this opening answers
- *   HF_ELOG. S5  One process opens a store once, found by device and inode of the directory before
- *   anything in it
- *       is opened: closing any descriptor of the lock file would drop this process's locks on it.
+ *       HF_ELOG.
+ *   S5  One process opens a store once, found by device and inode of the directory before anything
+ *       in it is opened: closing any descriptor of the lock file would drop this process's locks on
+ *       it.
  *
  * The lock file (one for a directory, never removed) is locked by F_SETLK, byte by byte: byte 0
  * while the directory is being opened or closed, or for as long as it is open
