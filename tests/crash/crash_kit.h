@@ -40,7 +40,8 @@ static inline void kit_log(void *user, int level, const char *text)
         fprintf(stderr, "%s: %s\n", (const char *)user, text);
 }
 
-static inline hf_tm *kit_open(const char *dir, const char *who)
+static inline hf_tm *kit_open_with(const char *dir, const char *who,
+                                   void (*log)(void *user, int level, const char *text))
 {
     hf_tm_config cfg = HF_TM_CONFIG_INIT;
     char path[512];
@@ -48,10 +49,15 @@ static inline hf_tm *kit_open(const char *dir, const char *who)
 
     (void)snprintf(path, sizeof(path), "%s/node", dir);
     cfg.dir = path;
-    cfg.log = kit_log;
+    cfg.log = log;
     cfg.user = (void *)who;
     OK(hf_tm_open(&cfg, &tm));
     return tm;
+}
+
+static inline hf_tm *kit_open(const char *dir, const char *who)
+{
+    return kit_open_with(dir, who, kit_log);
 }
 
 /* A kv store DIR/NAME under its own name. */

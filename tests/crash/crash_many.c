@@ -32,15 +32,8 @@ static void alarms_only(void *user, int level, const char *text)
 
 static hf_tm *open_all(const char *dir, const char *who, hf_rm *rms[WORKERS][2])
 {
-    hf_tm_config cfg = HF_TM_CONFIG_INIT;
-    char path[512];
-    hf_tm *tm;
+    hf_tm *tm = kit_open_with(dir, who, alarms_only);
 
-    (void)snprintf(path, sizeof(path), "%s/node", dir);
-    cfg.dir = path;
-    cfg.log = alarms_only;
-    cfg.user = (void *)who;
-    OK(hf_tm_open(&cfg, &tm));
     for (int i = 0; i < WORKERS; i++)
         for (int k = 0; k < 2; k++) {
             char name[16];
