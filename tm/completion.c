@@ -510,8 +510,6 @@ static int code_of(hf_outcome outcome, bool committing)
 static int finish(struct shell *s, hf_result *ret_result, bool committing)
 {
     hf_tx *tx = s->tx;
-    hf_sync *syncs = tx->syncs;
-    unsigned sync_count = tx->sync_count;
     hf_outcome outcome = hf__coord_outcome(s->c);
     int rc = code_of(outcome, committing);
     XID xid;
@@ -525,13 +523,11 @@ static int finish(struct shell *s, hf_result *ret_result, bool committing)
     hf__xid_make(&xid, tx->gtrid, 0, 0);
     release_instances(tx, outcome);
     hf__tx_leave_thread(tx);
-    tx->syncs = NULL;
-    tx->sync_room = tx->sync_count = 0;
-    hf__tx_finish(tx, outcome, s->result->owed > 0);
-    for (unsigned i = 0; i < sync_count; i++)
-        if (syncs[i].after != NULL)
-            syncs[i].after(syncs[i].user, &xid, outcome);
-    free(syncs);
+    hf__tx_leave(tx, outcome, s->result->owed > 0);
+    for (unsigned i = 0; i < tx->sync_count; i++)
+        if (tx->syncs[i].after != NULL)
+            tx->syncs[i].after(tx->syncs[i].user, &xid, outcome);
+    hf__tx_put_back(tx);
     if (rc != HF_OK)
         return hf__error(rc, s->result->native_code, "%s", s->result->text);
     return HF_OK;

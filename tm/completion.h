@@ -19,8 +19,10 @@ int hf__tx_check_owner(const hf_tx *tx);
 void hf__tx_branch_xid(const hf_tx *tx, unsigned branch, XID *ret);
 /* It is not the thread's current transaction any more. */
 void hf__tx_leave_thread(hf_tx *tx);
-/* Not running any more; freed. owes: recovery has something to finish. */
-void hf__tx_finish(hf_tx *tx, hf_outcome outcome, bool owes);
+/* Not running any more. owes: recovery has something to finish. */
+void hf__tx_leave(hf_tx *tx, hf_outcome outcome, bool owes);
+/* Freed. The tm can be closed only after this. */
+void hf__tx_put_back(hf_tx *tx);
 
 /* -- deadline.c ------------------------------------------------------------------------------- */
 

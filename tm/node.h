@@ -26,6 +26,7 @@ enum {
     HF__TX_MAGIC = 0x48465404,
     HF__TX_BUCKETS = 1024,
     HF__TX_INLINE = 4,        /* branches that need no allocation */
+    HF__TX_INLINE_SYNCS = 2,  /* and watchers */
     HF__TX_POOL_MAX = 1024,   /* transactions kept for reuse */
     HF__PAUSE_FIRST_MS = 250, /* between recovery passes while something is owed */
     HF__STRING_MAX = 255,     /* bytes of an open or close string [XA 4.3] */
@@ -135,8 +136,9 @@ struct hf_tx {
     unsigned char gtrid[HF__GTRID_SIZE];
     _Atomic int phase; /* enum hf__tx_phase */
     bool watching;     /* a watcher's `before` runs */
-    hf_sync *syncs;
+    hf_sync *syncs; /* inline ones at first */
     unsigned sync_count, sync_room;
+    hf_sync inline_syncs[HF__TX_INLINE_SYNCS];
     struct hf__branch *branches; /* as many members; inline ones at first */
     struct hf__member *members;
     unsigned count, room;

@@ -129,6 +129,8 @@ static int take(hf_tm *tm, hf_tx **ret)
         tx->branches = tx->inline_branches;
         tx->members = tx->inline_members;
         tx->room = HF__TX_INLINE;
+        tx->syncs = tx->inline_syncs;
+        tx->sync_room = HF__TX_INLINE_SYNCS;
     }
     *ret = tx;
     return HF_OK;
@@ -140,7 +142,8 @@ static void free_tx(hf_tx *tx)
         free(tx->branches);
         free(tx->members);
     }
-    free(tx->syncs);
+    if (tx->syncs != tx->inline_syncs)
+        free(tx->syncs);
     free(tx);
 }
 
@@ -163,10 +166,10 @@ void hf__tx_leave_thread(hf_tx *tx)
     tx->next_of_thread = NULL;
 }
 
-void hf__tx_finish(hf_tx *tx, hf_outcome outcome, bool owes)
+void hf__tx_leave(hf_tx *tx, hf_outcome outcome, bool owes)
 {
     hf_tm *tm = tx->tm;
-    hf_tx **at, *surplus = tx;
+    hf_tx **at;
 
     tx->magic = 0;
     (void)pthread_mutex_lock(&tm->lock);
@@ -174,20 +177,30 @@ void hf__tx_finish(hf_tx *tx, hf_outcome outcome, bool owes)
     while (*at != tx)
         at = &(*at)->next_running;
     *at = tx->next_running;
-    tm->active--;
     tm->stats.committed += outcome == HF_COMMITTED;
     tm->stats.rolledback += outcome == HF_ROLLEDBACK;
+    if (owes) { /* locks are held somewhere: a pass is due at once */
+        tm->pause_ms = HF__PAUSE_FIRST_MS;
+        tm->next_pass_ms = 0;
+        (void)pthread_cond_broadcast(&tm->changed);
+    }
+    (void)pthread_mutex_unlock(&tm->lock);
+}
+
+void hf__tx_put_back(hf_tx *tx)
+{
+    hf_tm *tm = tx->tm;
+    hf_tx *surplus = tx;
+
+    (void)pthread_mutex_lock(&tm->lock);
     if (tm->pool_count < HF__TX_POOL_MAX) {
         tx->next_running = tm->pool;
         tm->pool = tx;
         tm->pool_count++;
         surplus = NULL;
     }
-    if (owes) { /* locks are held somewhere: a pass is due at once */
-        tm->pause_ms = HF__PAUSE_FIRST_MS;
-        tm->next_pass_ms = 0;
-    }
-    if (owes || tm->state == HF__TM_CLOSING)
+    tm->active--; /* from here on the tm may be closed */
+    if (tm->state == HF__TM_CLOSING)
         (void)pthread_cond_broadcast(&tm->changed);
     (void)pthread_mutex_unlock(&tm->lock);
     if (surplus != NULL)
@@ -539,6 +552,30 @@ int hf_tx_set_rollback_only(hf_tx *tx)
     return rc;
 }
 
+int hf_tx_get_state(hf_tx *tx, hf_tx_state *ret_state)
+{
+    int rc = hf__tx_check(tx);
+    bool over;
+
+    if (rc == HF_OK && ret_state == NULL)
+        rc = hf__error(HF_EINVAL, 0, "nowhere to put the state");
+    if (rc != HF_OK)
+        return rc;
+    over = hf__deadline_passed(tx);
+    switch (atomic_load(&tx->phase)) {
+    case HF__TX_ACTIVE:
+        *ret_state = HF_TX_ACTIVE;
+        break;
+    case HF__TX_ROLLBACK_ONLY:
+        *ret_state = over ? HF_TX_TIMED_OUT : HF_TX_ROLLBACK_ONLY;
+        break;
+    default:
+        *ret_state = HF_TX_COMPLETING;
+        break;
+    }
+    return HF_OK;
+}
+
 int hf_tx_xid(const hf_tx *tx, XID *ret_xid)
 {
     int rc = hf__tx_check(tx);
@@ -550,6 +587,21 @@ int hf_tx_xid(const hf_tx *tx, XID *ret_xid)
     return rc;
 }
 
+static int grow_syncs(hf_tx *tx)
+{
+    unsigned room = 2 * tx->sync_room;
+    hf_sync *syncs = calloc(room, sizeof(*syncs));
+
+    if (syncs == NULL)
+        return hf__error(HF_ENOMEM, ENOMEM, "watch: room for %u watchers", room);
+    memcpy(syncs, tx->syncs, tx->sync_count * sizeof(*syncs));
+    if (tx->syncs != tx->inline_syncs)
+        free(tx->syncs);
+    tx->syncs = syncs;
+    tx->sync_room = room;
+    return HF_OK;
+}
+
 int hf_tx_watch(hf_tx *tx, const hf_sync *sync)
 {
     int rc = hf__tx_check_owner(tx);
@@ -558,15 +610,9 @@ int hf_tx_watch(hf_tx *tx, const hf_sync *sync)
         rc = hf__error(HF_EINVAL, 0, "watch: nobody to call");
     if (rc != HF_OK)
         return rc;
-    if (tx->sync_count == tx->sync_room) {
-        unsigned room = tx->sync_room != 0 ? 2 * tx->sync_room : 4;
-        hf_sync *syncs = realloc(tx->syncs, room * sizeof(*syncs));
-
-        if (syncs == NULL)
-            return hf__error(HF_ENOMEM, ENOMEM, "watch: room for %u watchers", room);
-        tx->syncs = syncs;
-        tx->sync_room = room;
-    }
-    tx->syncs[tx->sync_count++] = *sync;
-    return HF_OK;
+    if (tx->sync_count == tx->sync_room)
+        rc = grow_syncs(tx);
+    if (rc == HF_OK)
+        tx->syncs[tx->sync_count++] = *sync;
+    return rc;
 }

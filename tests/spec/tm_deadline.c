@@ -417,6 +417,29 @@ static void storm__no_cancel_hits_a_completion(void **state)
     assert_true(s.cancelled <= s.rolled_back);
 }
 
+static void state__says_what_may_still_be_done(void **state)
+{
+    hf_tx *tx;
+    hf_tx_state now = 0;
+    struct world *w = start(state, 2, 1, 0, &tx);
+
+    t_ok(hf_tx_get_state(tx, &now));
+    assert_int_equal(now, HF_TX_ACTIVE);
+    t_ok(hf_tx_set_rollback_only(tx));
+    t_ok(hf_tx_get_state(tx, &now));
+    assert_int_equal(now, HF_TX_ROLLBACK_ONLY);
+    t_rc(HF_EINVAL, hf_tx_get_state(tx, NULL));
+    t_rc(HF_EINVAL, hf_tx_get_state(NULL, &now));
+    t_ok(hf_tx_rollback(tx, NULL));
+
+    t_ok(hf_tx_begin(w->tm, 10, &tx)); /* no tick: the question itself has to notice */
+    pause_ms(30);
+    t_ok(hf_tx_get_state(tx, &now));
+    assert_int_equal(now, HF_TX_TIMED_OUT);
+    t_rc(HF_EROLLEDBACK, hf_tx_enlist(tx, w->in[1]));
+    t_ok(hf_tx_rollback(tx, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,6 +455,7 @@ int main(void)
         T(completion__waits_for_a_cancel_that_runs),
         T(completion__does_not_wait_for_the_cancel_of_another),
         T(background__cancels_in_time),
+        T(state__says_what_may_still_be_done),
         T(storm__no_cancel_hits_a_completion),
     };
 

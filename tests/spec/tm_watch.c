@@ -243,6 +243,57 @@ static void after__may_begin_another(void **state)
     assert_int_equal(fake_committed(A), 2);
 }
 
+static unsigned counted;
+
+static void count(void *user, const XID *xid, hf_outcome outcome)
+{
+    (void)xid;
+    (void)outcome;
+    assert_int_equal(counted, (unsigned)(uintptr_t)user);
+    counted++;
+}
+
+static void watchers__may_be_many(void **state)
+{
+    struct world *w = *state;
+
+    world_start(w, 1);
+    for (int round = 0; round < 2; round++) { /* the second has the memory of the first */
+        world_begin(w, 1, &begun);
+        for (uintptr_t i = 0; i < 100; i++) {
+            hf_sync sync = {NULL, count, (void *)i};
+
+            t_ok(hf_tx_watch(begun, &sync));
+        }
+        counted = 0;
+        t_ok(hf_tx_commit(begun, NULL));
+        assert_int_equal(counted, 100);
+    }
+}
+
+static void after_closes(void *user, const XID *xid, hf_outcome outcome)
+{
+    unsigned left = 0;
+
+    (void)user;
+    (void)xid;
+    (void)outcome;
+    t_rc(HF_EBUSY, hf_tm_close(world->tm, 0, &left));
+    assert_true(left > 0);
+    note("busy");
+}
+
+static void after__holds_the_node_open(void **state)
+{
+    struct world *w = *state;
+
+    world_start(w, 1);
+    world_begin(w, 1, &begun);
+    watch(begun, NULL, after_closes, "");
+    t_ok(hf_tx_commit(begun, NULL));
+    assert_string_equal(seen, "busy");
+}
+
 static void watch__refuses_what_is_not_one(void **state)
 {
     struct world *w = *state;
@@ -268,6 +319,8 @@ int main(void)
         W(before__may_not_complete),
         W(completing__refuses_everything),
         W(after__may_begin_another),
+        W(watchers__may_be_many),
+        W(after__holds_the_node_open),
         W(watch__refuses_what_is_not_one),
     };
 

@@ -45,7 +45,8 @@ typedef struct hf_sync {
     /** Before the first xa_end of a commit: may work, enlist, set rollback-only. Not called on
         rollback. */
     void (*before)(void *user, hf_tx *tx);
-    /** After the last call to a resource manager, with no lock held. tx is gone. */
+    /** After the last call to a resource manager, with no lock held. tx is gone: instances are
+        free, the thread has no current transaction. The tm cannot be closed before it returns. */
     void (*after)(void *user, const XID *xid, hf_outcome outcome);
     void *user; /**< passed to both */
 } hf_sync;
@@ -154,6 +155,24 @@ HF_API int hf_tx_resume(hf_tx *tx) HF_MUST_CHECK;
  * Threads: any, as long as the caller knows that tx is not completed yet.
  */
 HF_API int hf_tx_set_rollback_only(hf_tx *tx);
+
+/** What may still be done with a transaction. */
+typedef enum hf_tx_state {
+    HF_TX_ACTIVE = 1,    /**< work, commit, roll back */
+    HF_TX_ROLLBACK_ONLY, /**< roll back */
+    HF_TX_TIMED_OUT,     /**< the same, because its time is over */
+    HF_TX_COMPLETING     /**< nothing: its commit or rollback has begun */
+} hf_tx_state;
+
+/**
+ * Whether more work makes sense. It may have changed when the call returns, but never back.
+ *
+ * @param ret_state  Written on success only.
+ * @retval HF_OK, HF_EINVAL, HF_EFORK
+ *
+ * Threads: any, as long as the caller knows that tx is not completed yet.
+ */
+HF_API int hf_tx_get_state(hf_tx *tx, hf_tx_state *ret_state);
 
 /**
  * The transaction's identifier. Keep it before the commit, to ask for the outcome later.

@@ -31,6 +31,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "holdfast/internal/host.h"
+
 enum { HF__STORE_KEY_MAX = 511, HF__STORE_ID_SIZE = 16 };
 
 enum {
@@ -175,17 +177,8 @@ void hf__store_renew(struct hf__store_txn *txn, const unsigned char identity[HF_
 
 /* -- for all who stand on it ------------------------------------------------------------------ */
 
-/* Set the thread's last error and return code. native is errno, LMDB's or XA's code, or 0. */
-int hf__error(int code, int native, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
 /* Of any bytes; it may be stored. */
 uint64_t hf__store_hash(const void *bytes, size_t size);
-
-uint64_t hf__now_ms(void);       /* since 1970 */
-uint64_t hf__monotonic_ms(void); /* for deadlines */
-
-/* A number that changes in a child after fork: handles remember it. */
-unsigned hf__process(void);
 
 static inline void hf__put32(unsigned char *p, uint32_t v)
 {
