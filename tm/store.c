@@ -15,8 +15,8 @@
  *     every transaction and exclusively by the replacement.
  *   - The file is extended with fallocate() before pages are used, so a full disk is met before
  *     anything is written, and a file shorter than its tree can only be a truncated one.
- *   - LMDB's own lock file must be opened once in a process, as ours must: the registry sees to
- *     both.
+ *   - LMDB's own lock file must be opened once in a process, as ours must: the registry of
+ *     store_dir.c sees to both.
  *
  * If we crash ...                         on disk                         the next opening
  *   after mkdir                           an empty directory              makes the rest
@@ -25,14 +25,11 @@
  *   after a new identity's batch          the mark names the former one   writes the mark
  *   in a commit                           the old tree or the new one     sees one of them, whole
  *
- * Locks, in this order: registry_lock; map_lock; LMDB's writer mutex. queue_lock is held for
+ * Locks, in this order: the registry's; map_lock; LMDB's writer mutex. The queue's is held for
  * moments, and nothing is taken under it.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -41,9 +38,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,28 +48,25 @@
 #include "holdfast/base.h"
 #include "holdfast/internal/fault.h"
 #include "holdfast/internal/store.h"
+#include "store_dir.h"
+#include "store_queue.h"
 
 enum {
     MAGIC = 0x4846,
     RECORD_VERSION = 1,
     HEADER_SIZE = 16,
     CHECKSUM_SIZE = 8,
-    HEAD_SIZE = 64, /* payload of the head record */
-    MARK_SIZE = 32, /* what the lock file holds once the store is made */
-    PATH_SIZE = 4096,
-    GROW_BYTES = 1 << 20,    /* the file grows by this */
+    HEAD_SIZE = 64,       /* payload of the head record */
+    GROW_BYTES = 1 << 20, /* the file grows by this */
     /* Allocated beyond the last page in use, for finishing old work: the largest decision (1,000
        branches, 76 KB) may eat into it, and then is written again twice before LMDB uses pages
        anew. */
     RESERVE_BYTES = 1 << 19,
     SMALL_BYTES = 1 << 15, /* of it, what any batch needs */
     SURE_BYTES = 1 << 17,  /* of it, what a batch may need without being asked */
-    PAGE_SHARE = 4096,       /* what a record's change costs beside its own bytes */
-    READERS_MAX = 1024,      /* snapshots at a time, of all processes */
-    OPEN_WAIT_MS = 10000,
-    LOCK_POLL_MS = 10,
+    PAGE_SHARE = 4096,     /* what a record's change costs beside its own bytes */
+    READERS_MAX = 1024,    /* snapshots at a time, of all processes */
 };
-static const char mark_magic[16] = "holdfast store\n";
 
 /* Sums over all records, in the head. */
 struct head {
@@ -90,12 +81,9 @@ struct head {
 };
 
 struct hf__store {
+    struct hf__store_dir dir;
     MDB_env *env;
     MDB_dbi dbi;
-    int dir_fd;
-    int lock_fd; /* -1: none */
-    unsigned flags;
-    unsigned process;
     uint32_t application, format;
     unsigned char identity[HF__STORE_ID_SIZE];
     uint64_t created_ms;
@@ -105,18 +93,7 @@ struct hf__store {
     pthread_rwlock_t map_lock;
     bool unmapped; /* map_lock: a resize failed; nothing can be read any more */
 
-    pthread_mutex_t queue_lock;
-    struct job *queue, **queue_end; /* queue_lock: jobs that wait for a batch */
-    unsigned batch;                 /* queue_lock: number of the batch that forms */
-    bool leading;                   /* queue_lock: somebody leads, or has been told to */
-    _Atomic uint32_t leader_word;   /* the leader-to-be sleeps on it */
-    _Atomic uint32_t batch_word[2]; /* the others of a batch sleep on one, by its number */
-    char path[PATH_SIZE];           /* of the LMDB file, for messages */
-    /* registry_lock: */
-    struct hf__store *next;
-    dev_t dir_dev;
-    ino_t dir_ino;
-    char file[64];
+    struct hf__store_queue queue; /* group commit */
 };
 
 struct hf__store_txn {
@@ -135,27 +112,6 @@ struct hf__store_txn {
     void *on_commit_user;
     uint64_t on_commit_number;
 };
-
-static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct hf__store *registry;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-
-/* A child of fork may open stores of its own: another thread must not hold the registry just
-   then. */
-static void lock_registry(void)
-{
-    (void)pthread_mutex_lock(&registry_lock);
-}
-
-static void unlock_registry(void)
-{
-    (void)pthread_mutex_unlock(&registry_lock);
-}
-
-static void watch_forks(void)
-{
-    (void)pthread_atfork(lock_registry, unlock_registry, unlock_registry); /* ENOMEM: as without */
-}
 
 /* -- small things ----------------------------------------------------------------------------- */
 
@@ -207,12 +163,13 @@ static int from_mdb(const struct hf__store *s, int rc, const char *doing)
     default:
         break;
     }
-    return hf__error(code, rc, "%s: %s: %s", s->path, doing, mdb_strerror(rc));
+    return hf__error(code, rc, "%s: %s: %s", s->dir.path, doing, mdb_strerror(rc));
 }
 
 static int damaged(const struct hf__store *s, const char *what, uint64_t at)
 {
-    return hf__error(HF_EDAMAGED, 0, "%s: %s (record %llu)", s->path, what, (unsigned long long)at);
+    return hf__error(HF_EDAMAGED, 0, "%s: %s (record %llu)", s->dir.path, what,
+                     (unsigned long long)at);
 }
 
 static uint64_t checksum(const void *key, size_t key_size, const void *value, size_t size)
@@ -237,7 +194,7 @@ static int unseal(const struct hf__store *s, const MDB_val *key, const MDB_val *
     if (sum != checksum(key->mv_data, key->mv_size, p, val->mv_size - CHECKSUM_SIZE))
         return damaged(s, "wrong checksum", ret->sequence);
     if (p[3] > RECORD_VERSION)
-        return hf__error(HF_ENEWER, 0, "%s: record %llu has version %u", s->path,
+        return hf__error(HF_ENEWER, 0, "%s: record %llu has version %u", s->dir.path,
                          (unsigned long long)ret->sequence, p[3]);
     ret->kind = p[2];
     ret->data = p + HEADER_SIZE;
@@ -357,8 +314,8 @@ static int begin(struct hf__store *s, unsigned mdb_flags, MDB_txn **ret)
 {
     enum { TRIES = 8 }; /* each time another process has to have grown the map in between */
 
-    if (s->process != hf__process())
-        return hf__error(HF_EFORK, 0, "%s: opened by the parent process", s->path);
+    if (s->dir.process != hf__process())
+        return hf__error(HF_EFORK, 0, "%s: opened by the parent process", s->dir.path);
     for (int i = 0; i < TRIES; i++) {
         int rc;
 
@@ -374,7 +331,7 @@ static int begin(struct hf__store *s, unsigned mdb_flags, MDB_txn **ret)
         else if ((rc = set_map(s, 0)) != HF_OK)
             return rc;
     }
-    return hf__error(HF_EBUSY, MDB_MAP_RESIZED, "%s: begin: the map keeps growing", s->path);
+    return hf__error(HF_EBUSY, MDB_MAP_RESIZED, "%s: begin: the map keeps growing", s->dir.path);
 }
 
 int hf__store_read_begin(struct hf__store *s, struct hf__store_txn **ret)
@@ -383,7 +340,7 @@ int hf__store_read_begin(struct hf__store *s, struct hf__store_txn **ret)
     int rc;
 
     if (t == NULL)
-        return hf__error(HF_ENOMEM, ENOMEM, "%s: begin a read", s->path);
+        return hf__error(HF_ENOMEM, ENOMEM, "%s: begin a read", s->dir.path);
     t->store = s;
     rc = begin(s, MDB_RDONLY, &t->mdb);
     if (rc != HF_OK) {
@@ -554,7 +511,7 @@ static int ensure_file(struct hf__store *s, uint64_t used, uint64_t need)
         err = ftruncate(fd, (off_t)want) == 0 ? 0 : errno;
     if (err != 0)
         return hf__error(err == ENOSPC || err == EDQUOT ? HF_EFULL : HF_EIO, err,
-                         "%s: allocate room: %s", s->path, strerror(err));
+                         "%s: allocate room: %s", s->dir.path, strerror(err));
     s->file_bytes = want;
     return HF_OK;
 }
@@ -603,37 +560,6 @@ static int ensure_written(struct hf__store_txn *t)
 
 /* -- apply ------------------------------------------------------------------------------------ */
 
-/*
- * Group commit. Whoever comes while nobody leads, leads: it takes all jobs that wait, runs them in
- * one transaction, commits once, and tells the others. Those who come meanwhile queue for the next
- * batch, and the first of them is its leader-to-be, who sleeps on a word of its own, so that
- * handing over wakes one thread; the rest of a batch sleep on one word and are woken by one call,
- * after the next batch has begun. Nobody waits for company: a lone caller pays one commit and no
- * sleep.
- *
- * A job lives on its caller's stack. The leader does not touch it after it has stored `done`.
- */
-struct job {
-    hf__store_fn *fn;
-    void *arg;
-    struct job *next;
-    bool spares_reserve; /* new work: refused while the reserve is not whole */
-    int rc;
-    hf_error why; /* if rc is not HF_OK */
-    _Atomic bool done;
-};
-
-static void sleep_on(_Atomic uint32_t *word, uint32_t seen)
-{
-    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0); /* woken, or changed */
-}
-
-static void wake(_Atomic uint32_t *word, int count)
-{
-    atomic_fetch_add(word, 1);
-    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
-}
-
 /* Nothing after this point can be taken back: the tree may be on disk whatever is returned. */
 static int commit(struct hf__store_txn *t)
 {
@@ -649,8 +575,8 @@ static int commit(struct hf__store_txn *t)
     }
     if (rc != 0 || HF_FAULT_FAILS("store:commit-lost")) {
         atomic_store(&s->failed, true);
-        return hf__error(HF_EUNKNOWN, rc, "%s: commit: %s; it may or may not be on disk", s->path,
-                         mdb_strerror(rc));
+        return hf__error(HF_EUNKNOWN, rc, "%s: commit: %s; it may or may not be on disk",
+                         s->dir.path, mdb_strerror(rc));
     }
     atomic_fetch_add(&s->commits, 1);
     if (t->on_commit != NULL)
@@ -659,7 +585,7 @@ static int commit(struct hf__store_txn *t)
     return HF_OK;
 }
 
-static void set_result(struct job *job, int rc)
+static void set_result(struct hf__store_job *job, int rc)
 {
     job->rc = rc;
     if (rc != HF_OK)
@@ -670,13 +596,14 @@ static void set_result(struct job *job, int rc)
  * Run the jobs in t. A job that refuses before it has written leaves the others be. One that fails
  * after that has spoilt the transaction: false, and each has to run alone.
  */
-static bool run_jobs(struct hf__store_txn *t, struct job *jobs)
+static bool run_jobs(struct hf__store_txn *t, struct hf__store_job *jobs)
 {
-    for (struct job *job = jobs; job != NULL; job = job->next) {
+    for (struct hf__store_job *job = jobs; job != NULL; job = job->next) {
         uint64_t writes = t->writes_done;
 
         if (job->spares_reserve && !t->reserve_whole) {
-            set_result(job, hf__error(HF_EFULL, ENOSPC, "%s: the disk is full", t->store->path));
+            set_result(job,
+                       hf__error(HF_EFULL, ENOSPC, "%s: the disk is full", t->store->dir.path));
             continue;
         }
         set_result(job, job->fn(t, job->arg));
@@ -686,9 +613,9 @@ static bool run_jobs(struct hf__store_txn *t, struct job *jobs)
     return true;
 }
 
-static void set_results(struct job *jobs, int rc)
+static void set_results(struct hf__store_job *jobs, int rc)
 {
-    for (struct job *job = jobs; job != NULL; job = job->next)
+    for (struct hf__store_job *job = jobs; job != NULL; job = job->next)
         if (job->rc == HF_OK)
             set_result(job, rc);
 }
@@ -697,7 +624,7 @@ enum attempt { ATTEMPT_DONE, ATTEMPT_SPOILT, ATTEMPT_GROW };
 
 /* Everything up to the commit. HF_OK: it can be committed, if *ret says that the attempt is
    done. */
-static int fill(struct hf__store_txn *t, struct job *jobs, enum attempt *ret)
+static int fill(struct hf__store_txn *t, struct hf__store_job *jobs, enum attempt *ret)
 {
     int rc = read_head(t, &t->head);
 
@@ -722,13 +649,13 @@ static int fill(struct hf__store_txn *t, struct job *jobs, enum attempt *ret)
 }
 
 /* One transaction for the jobs; afterwards each has its result, unless it has to be tried again. */
-static enum attempt try_batch(struct hf__store *s, struct job *jobs, bool grow)
+static enum attempt try_batch(struct hf__store *s, struct hf__store_job *jobs, bool grow)
 {
     struct hf__store_txn t = {.store = s, .writes = true};
     enum attempt result = ATTEMPT_DONE;
     int rc = ensure_room(&t, grow);
 
-    for (struct job *job = jobs; job != NULL; job = job->next)
+    for (struct hf__store_job *job = jobs; job != NULL; job = job->next)
         job->rc = HF_OK;
     if (rc == HF_OK)
         rc = begin(s, 0, &t.mdb);
@@ -747,7 +674,7 @@ static enum attempt try_batch(struct hf__store *s, struct job *jobs, bool grow)
 }
 
 /* Jobs in one transaction, each time with a larger map if it was full. */
-static enum attempt run_together(struct hf__store *s, struct job *jobs)
+static enum attempt run_together(struct hf__store *s, struct hf__store_job *jobs)
 {
     enum { TRIES = 8 }; /* each doubles the map */
     enum attempt result = ATTEMPT_GROW;
@@ -757,113 +684,33 @@ static enum attempt run_together(struct hf__store *s, struct job *jobs)
     return result;
 }
 
-static void run_batch(struct hf__store *s, struct job *jobs)
+static void run_batch(struct hf__store *s, struct hf__store_job *jobs)
 {
     if (atomic_load(&s->failed)) {
-        set_results(jobs, hf__error(HF_ELOG, 0, "%s: an earlier commit failed", s->path));
+        set_results(jobs, hf__error(HF_ELOG, 0, "%s: an earlier commit failed", s->dir.path));
         return;
     }
     if (run_together(s, jobs) == ATTEMPT_DONE)
         return;
     /* Bound: the jobs of the batch. Each alone keeps the result of its own last attempt. */
-    for (struct job *job = jobs, *next; job != NULL; job = next) {
+    for (struct hf__store_job *job = jobs, *next; job != NULL; job = next) {
         next = job->next;
         job->next = NULL;
         if (run_together(s, job) == ATTEMPT_GROW && job->rc == HF_OK)
-            set_result(job, hf__error(HF_EFULL, MDB_MAP_FULL, "%s: the map is full", s->path));
+            set_result(job, hf__error(HF_EFULL, MDB_MAP_FULL, "%s: the map is full", s->dir.path));
         job->next = next;
     }
 }
 
-/* Take what waits. Its jobs sleep on the word that is returned. */
-static struct job *take_jobs(struct hf__store *s, _Atomic uint32_t **ret_word)
-{
-    struct job *jobs;
-
-    (void)pthread_mutex_lock(&s->queue_lock);
-    jobs = s->queue;
-    s->queue = NULL;
-    s->queue_end = &s->queue;
-    *ret_word = &s->batch_word[s->batch++ & 1];
-    (void)pthread_mutex_unlock(&s->queue_lock);
-    return jobs;
-}
-
-/* The next batch begins before this one's callers are woken. */
-static void hand_over(struct hf__store *s)
-{
-    bool more;
-
-    (void)pthread_mutex_lock(&s->queue_lock);
-    more = s->queue != NULL;
-    s->leading = more;
-    (void)pthread_mutex_unlock(&s->queue_lock);
-    if (more)
-        wake(&s->leader_word, 1);
-}
-
-static void lead(struct hf__store *s, const struct job *mine)
-{
-    _Atomic uint32_t *word;
-    struct job *jobs = take_jobs(s, &word), *next;
-    bool others = false;
-
-    run_batch(s, jobs);
-    hand_over(s);
-    for (struct job *job = jobs; job != NULL; job = next) {
-        next = job->next;
-        others = others || job != mine;
-        atomic_store_explicit(&job->done, true,
-                              memory_order_release); /* it may be gone after this */
-    }
-    if (others)
-        wake(word, INT_MAX);
-}
-
-/* Queue. Returns when the job is done, or when its caller has to lead. */
-static bool wait_or_lead(struct hf__store *s, struct job *job)
-{
-    _Atomic uint32_t *word;
-    uint32_t seen;
-    bool first;
-
-    (void)pthread_mutex_lock(&s->queue_lock);
-    first = s->queue == NULL;
-    *s->queue_end = job;
-    s->queue_end = &job->next;
-    if (first && !s->leading) {
-        s->leading = true;
-        (void)pthread_mutex_unlock(&s->queue_lock);
-        return true;
-    }
-    word = first ? &s->leader_word : &s->batch_word[s->batch & 1];
-    seen = atomic_load(word);
-    (void)pthread_mutex_unlock(&s->queue_lock);
-    if (first) { /* the leader-to-be: the one who leads hands over to it, and to nobody else */
-        while (atomic_load(word) == seen)
-            sleep_on(word, seen);
-        return true;
-    }
-    while (!atomic_load_explicit(&job->done, memory_order_acquire)) {
-        sleep_on(word, seen);
-        seen = atomic_load(word);
-    }
-    return false;
-}
-
 static int apply(struct hf__store *s, hf__store_fn *fn, void *arg, bool spares_reserve)
 {
-    struct job job = {.fn = fn, .arg = arg, .spares_reserve = spares_reserve};
-    int cancel;
+    struct hf__store_job job = {.fn = fn, .arg = arg, .spares_reserve = spares_reserve};
 
-    if (s->flags & HF__STORE_READONLY)
-        return hf__error(HF_ESTATE, 0, "%s: opened for reading", s->path);
-    if (s->process != hf__process())
-        return hf__error(HF_EFORK, 0, "%s: opened by the parent process", s->path);
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-    if (wait_or_lead(s, &job))
-        lead(s, &job);
-    (void)pthread_setcancelstate(cancel, NULL);
+    if (s->dir.flags & HF__STORE_READONLY)
+        return hf__error(HF_ESTATE, 0, "%s: opened for reading", s->dir.path);
+    if (s->dir.process != hf__process())
+        return hf__error(HF_EFORK, 0, "%s: opened by the parent process", s->dir.path);
+    hf__store_queue_do(&s->queue, &job);
     if (job.rc != HF_OK && job.why.code == job.rc)
         (void)hf__error(job.why.code, job.why.native_code, "%s", job.why.text);
     return job.rc;
@@ -915,7 +762,7 @@ int hf__store_verify(struct hf__store *s)
     else if (rc != HF_OK && hf_strerror_name(rc) == NULL)
         rc = from_mdb(s, rc, "walk");
     if (rc == HF_OK && (count != head.count || sum != head.sum))
-        rc = hf__error(HF_EDAMAGED, 0, "%s: %s: %llu records, the head says %llu", s->path,
+        rc = hf__error(HF_EDAMAGED, 0, "%s: %s: %llu records, the head says %llu", s->dir.path,
                        count < head.count   ? "records are missing"
                        : count > head.count ? "there are records too many"
                                             : "a record is not the one that was written",
@@ -966,298 +813,7 @@ const char *hf__store_lmdb_version(void)
     return mdb_version(NULL, NULL, NULL);
 }
 
-/* -- locks of the lock file ------------------------------------------------------------------- */
-
-/* length 0: to the end of all bytes. */
-static int set_lock(int fd, short type, uint64_t byte, off_t length)
-{
-    struct flock l = {
-        .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = length};
-
-    while (fcntl(fd, F_SETLK, &l) != 0)
-        if (errno != EINTR)
-            return errno;
-    return 0;
-}
-
-int hf__store_lock_try(struct hf__store *s, uint64_t byte)
-{
-    int err = set_lock(s->lock_fd, F_WRLCK, byte, 1);
-
-    if (err == EACCES || err == EAGAIN)
-        return HF_EBUSY;
-    return err == 0 ? HF_OK : hf__error(HF_EIO, err, "%s: lock: %s", s->path, strerror(err));
-}
-
-int hf__store_lock_all(struct hf__store *s)
-{
-    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 1};
-    int err = set_lock(s->lock_fd, F_WRLCK, 1, 0);
-
-    if (err == 0)
-        return HF_OK;
-    if (err != EACCES && err != EAGAIN)
-        return hf__error(HF_EIO, err, "%s: lock: %s", s->path, strerror(err));
-    if (fcntl(s->lock_fd, F_GETLK, &l) != 0 || l.l_type == F_UNLCK)
-        l.l_pid = -1; /* it let go meanwhile */
-    return hf__error(HF_EOWNED, 0, "%s: open in process %ld", s->path, (long)l.l_pid);
-}
-
-void hf__store_lock_release(struct hf__store *s, uint64_t byte)
-{
-    (void)set_lock(s->lock_fd, F_UNLCK, byte,
-                   1); /* a lock that cannot be let go ends with the process */
-}
-
-long hf__store_lock_holder(struct hf__store *s, uint64_t byte)
-{
-    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
-
-    if (fcntl(s->lock_fd, F_GETLK, &l) != 0)
-        return -1;
-    if (l.l_type == F_UNLCK)
-        return 0;
-    return l.l_pid > 0 ? l.l_pid : -1;
-}
-
-/* Byte 0, so that one process at a time opens or closes. */
-static int take_byte_0(struct hf__store *s)
-{
-    struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000L};
-
-    if (s->lock_fd < 0)
-        return HF_OK;
-    for (int waited = 0;; waited += LOCK_POLL_MS) {
-        int rc = hf__store_lock_try(s, 0);
-
-        if (rc != HF_EBUSY)
-            return rc;
-        if (s->flags & HF__STORE_EXCLUSIVE)
-            return hf__error(HF_EOWNED, 0, "%s: open in process %ld", s->path,
-                             hf__store_lock_holder(s, 0));
-        if (waited >= OPEN_WAIT_MS)
-            return hf__error(HF_EBUSY, 0, "%s: process %ld is opening or closing it", s->path,
-                             hf__store_lock_holder(s, 0));
-        (void)nanosleep(&pause, NULL);
-    }
-}
-
-void hf__store_opened(struct hf__store *s)
-{
-    if (s->lock_fd >= 0 && !(s->flags & HF__STORE_EXCLUSIVE))
-        hf__store_lock_release(s, 0);
-}
-
-/* -- opening: the directory ------------------------------------------------------------------- */
-
-static int check_file_system(const struct hf__store *s)
-{
-    static const uint32_t network[] = {
-        0x6969 /* nfs */,      0x517b /* smb */,      0xff534d42 /* cifs */, 0xfe534d42 /* smb2 */,
-        0x01021997 /* 9p */,   0x65735546 /* fuse */, 0x5346414f /* afs */,  0x73757245 /* coda */,
-        0x00c36400 /* ceph */, 0x564c /* ncp */,
-    };
-    struct statfs fs;
-
-    if (fstatfs(s->dir_fd, &fs) != 0)
-        return hf__error(HF_EIO, errno, "%s: ask for the file system: %s", s->path,
-                         strerror(errno));
-    for (size_t i = 0; i < sizeof(network) / sizeof(*network); i++)
-        if ((uint32_t)fs.f_type == network[i])
-            return hf__error(HF_ENETFS, 0, "%s: on a file system of type 0x%x", s->path,
-                             network[i]);
-    return HF_OK;
-}
-
-static int check_owner(const struct hf__store *s, const struct stat *st, const char *what)
-{
-    if (st->st_uid != geteuid())
-        return hf__error(HF_EOWNER, 0, "%s: %s belongs to user %u", s->path, what, st->st_uid);
-    if (st->st_mode & (S_IRWXG | S_IRWXO))
-        return hf__error(HF_EOWNER, 0, "%s: %s has mode %o; others must have no access", s->path,
-                         what, st->st_mode & 07777);
-    return HF_OK;
-}
-
-/* A directory that has anything else in it is somebody else's. */
-static int check_entries(const struct hf__store *s, const struct hf__store_config *cfg)
-{
-    int fd = openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    const struct dirent *e;
-    char known[256];
-    int rc = HF_OK;
-
-    if (dir == NULL) {
-        if (fd >= 0)
-            (void)close(fd); /* nothing was written through it */
-        return hf__error(HF_EIO, errno, "%s: read the directory: %s", s->path, strerror(errno));
-    }
-    (void)snprintf(known, sizeof(known), " . .. %s %s-lock %s %s ", cfg->file, cfg->file,
-                   cfg->lock_file != NULL ? cfg->lock_file : "",
-                   cfg->companions ? cfg->companions : "");
-    while (rc == HF_OK && (e = readdir(dir)) != NULL) {
-        char name[NAME_MAX + 3];
-
-        (void)snprintf(name, sizeof(name), " %s ", e->d_name);
-        if (strstr(known, name) == NULL)
-            rc = hf__error(HF_ENOTNODE, 0, "%s: not there, and the directory has other files: %s",
-                           s->path, e->d_name);
-    }
-    (void)closedir(dir);
-    return rc;
-}
-
-/* A new name is durable when the directory that holds it is synced. */
-static int sync_parent(const struct hf__store *s)
-{
-    int fd = openat(s->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = HF_OK;
-
-    if (fd < 0 || fsync(fd) != 0)
-        rc =
-            hf__error(HF_EIO, errno, "%s: sync the parent directory: %s", s->path, strerror(errno));
-    if (fd >= 0)
-        (void)close(fd);
-    return rc;
-}
-
-static int open_dir(struct hf__store *s, const struct hf__store_config *cfg)
-{
-    struct stat st;
-
-    if (lstat(cfg->dir, &st) != 0) {
-        if (errno != ENOENT || !(cfg->flags & HF__STORE_CREATE))
-            return hf__error(errno == ENOENT ? HF_ENOTFOUND : HF_EIO, errno, "%s: %s", cfg->dir,
-                             strerror(errno));
-        if (mkdir(cfg->dir, 0700) != 0 && errno != EEXIST)
-            return hf__error(HF_EIO, errno, "%s: make the directory: %s", cfg->dir,
-                             strerror(errno));
-    } else if (S_ISLNK(st.st_mode)) {
-        return hf__error(HF_EOWNER, 0, "%s: is a symbolic link", cfg->dir);
-    } else if (!S_ISDIR(st.st_mode)) {
-        return hf__error(HF_ENOTNODE, ENOTDIR, "%s: is not a directory", cfg->dir);
-    }
-    s->dir_fd = open(cfg->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (s->dir_fd < 0 || fstat(s->dir_fd, &st) != 0)
-        return hf__error(errno == EACCES ? HF_EOWNER : HF_EIO, errno, "%s: open the directory: %s",
-                         cfg->dir, strerror(errno));
-    s->dir_dev = st.st_dev;
-    s->dir_ino = st.st_ino;
-    return check_owner(s, &st, "the directory");
-}
-
-/* Enter the registry (S5), before any file in the directory is opened. */
-static int enter_registry(struct hf__store *s)
-{
-    const struct hf__store *o;
-    int rc = HF_OK;
-
-    (void)pthread_mutex_lock(&registry_lock);
-    for (o = registry; o != NULL; o = o->next)
-        if (o->dir_dev == s->dir_dev && o->dir_ino == s->dir_ino && strcmp(o->file, s->file) == 0)
-            rc = hf__error(o->process == s->process ? HF_EOPEN : HF_EFORK, 0, "%s: %s", s->path,
-                           o->process == s->process ? "open already in this process"
-                                                    : "open in the parent process");
-    if (rc == HF_OK) {
-        s->next = registry;
-        registry = s;
-    }
-    (void)pthread_mutex_unlock(&registry_lock);
-    return rc;
-}
-
-static void leave_registry(struct hf__store *s)
-{
-    (void)pthread_mutex_lock(&registry_lock);
-    for (struct hf__store **at = &registry; *at != NULL; at = &(*at)->next)
-        if (*at == s) {
-            *at = s->next;
-            break;
-        }
-    (void)pthread_mutex_unlock(&registry_lock);
-}
-
-/* -- opening: the files ----------------------------------------------------------------------- */
-
-static int open_lock_file(struct hf__store *s, const struct hf__store_config *cfg)
-{
-    int create = cfg->flags & HF__STORE_CREATE ? O_CREAT : 0;
-    struct stat st;
-
-    if (cfg->lock_file == NULL)
-        return HF_OK;
-    s->lock_fd = openat(s->dir_fd, cfg->lock_file, O_RDWR | O_NOFOLLOW | O_CLOEXEC | create, 0600);
-    if (s->lock_fd < 0 && errno == ENOENT)
-        return hf__error(HF_ENOTNODE, errno, "%s: the lock file %s is not there", s->path,
-                         cfg->lock_file);
-    if (s->lock_fd < 0 || fstat(s->lock_fd, &st) != 0)
-        return hf__error(errno == ELOOP || errno == EACCES ? HF_EOWNER : HF_EIO, errno,
-                         "%s: open %s: %s", s->path, cfg->lock_file, strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return hf__error(HF_EOWNER, 0, "%s: %s is not a file", s->path, cfg->lock_file);
-    return check_owner(s, &st, cfg->lock_file);
-}
-
-/* What the lock file says: HF_ENOTFOUND if it has no mark yet, else the identity. */
-static int read_mark(const struct hf__store *s, unsigned char ret_id[HF__STORE_ID_SIZE])
-{
-    unsigned char mark[MARK_SIZE];
-    ssize_t n = pread(s->lock_fd, mark, sizeof(mark), 0);
-
-    if (n < 0)
-        return hf__error(HF_EIO, errno, "%s: read the lock file: %s", s->path, strerror(errno));
-    if (n == 0)
-        return HF_ENOTFOUND;
-    if (n < MARK_SIZE || memcmp(mark, mark_magic, sizeof(mark_magic)) != 0)
-        return hf__error(HF_EDAMAGED, 0, "%s: the lock file is damaged", s->path);
-    memcpy(ret_id, mark + sizeof(mark_magic), HF__STORE_ID_SIZE);
-    return HF_OK;
-}
-
-static int write_mark(const struct hf__store *s)
-{
-    unsigned char mark[MARK_SIZE];
-
-    memcpy(mark, mark_magic, sizeof(mark_magic));
-    memcpy(mark + sizeof(mark_magic), s->identity, HF__STORE_ID_SIZE);
-    if (pwrite(s->lock_fd, mark, sizeof(mark), 0) != MARK_SIZE || fsync(s->lock_fd) != 0)
-        return hf__error(HF_EIO, errno, "%s: write the lock file: %s", s->path, strerror(errno));
-    return HF_OK;
-}
-
-/* Make sure that what will be read is what is on the disk: sync, then drop the cached pages. */
-static int check_data_file(struct hf__store *s, const struct hf__store_config *cfg)
-{
-    struct stat st;
-    int fd = openat(s->dir_fd, cfg->file,
-                    (cfg->flags & HF__STORE_READONLY ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_CLOEXEC);
-    int rc = HF_OK;
-
-    if (fd < 0 && errno == ENOENT)
-        return cfg->flags & HF__STORE_CREATE
-                   ? HF_ENOTFOUND
-                   : hf__error(HF_ENOTNODE, ENOENT, "%s: not there", s->path);
-    if (fd < 0 || fstat(fd, &st) != 0)
-        rc = hf__error(errno == ELOOP || errno == EACCES ? HF_EOWNER : HF_EIO, errno,
-                       "%s: open: %s", s->path, strerror(errno));
-    else if (!S_ISREG(st.st_mode))
-        rc = hf__error(HF_EOWNER, 0, "%s: is not a file", s->path);
-    else
-        rc = check_owner(s, &st, "it");
-    if (rc == HF_OK && !(cfg->flags & (HF__STORE_READONLY | HF__STORE_CACHED))) {
-        if (fdatasync(fd) != 0)
-            rc = hf__error(HF_EIO, errno, "%s: sync: %s", s->path, strerror(errno));
-        else
-            (void)posix_fadvise(fd, 0, 0,
-                                POSIX_FADV_DONTNEED); /* advice: pages mapped elsewhere stay */
-    }
-    if (rc == HF_OK)
-        s->file_bytes = (uint64_t)st.st_size;
-    if (fd >= 0)
-        (void)close(fd);
-    return rc;
-}
+/* -- opening ---------------------------------------------------------------------------------- */
 
 static int open_env(struct hf__store *s, const struct hf__store_config *cfg)
 {
@@ -1272,7 +828,7 @@ static int open_env(struct hf__store *s, const struct hf__store_config *cfg)
     if (rc == 0)
         rc = mdb_env_set_maxreaders(s->env, READERS_MAX);
     if (rc == 0)
-        rc = mdb_env_open(s->env, s->path, flags, 0600);
+        rc = mdb_env_open(s->env, s->dir.path, flags, 0600);
     if (rc == 0)
         rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
     if (rc != 0)
@@ -1287,7 +843,7 @@ static int open_env(struct hf__store *s, const struct hf__store_config *cfg)
     hf__store_sweep(s);
     measure(s, &used, &map);
     if (s->file_bytes != 0 && s->file_bytes < used)
-        return hf__error(HF_EDAMAGED, 0, "%s: truncated: %llu bytes of at least %llu", s->path,
+        return hf__error(HF_EDAMAGED, 0, "%s: truncated: %llu bytes of at least %llu", s->dir.path,
                          (unsigned long long)s->file_bytes, (unsigned long long)used);
     return HF_OK;
 }
@@ -1307,7 +863,7 @@ static int make_head(struct hf__store *s)
                            .created_ms = hf__now_ms(),
                            .sequence = 1};
     if (getrandom(t.head.identity, sizeof(t.head.identity), 0) != (ssize_t)sizeof(t.head.identity))
-        return hf__error(HF_EIO, errno, "%s: make an identity: %s", s->path, strerror(errno));
+        return hf__error(HF_EIO, errno, "%s: make an identity: %s", s->dir.path, strerror(errno));
     rc = ensure_room(&t, false);
     if (rc == HF_OK)
         rc = begin(s, 0, &t.mdb);
@@ -1319,9 +875,7 @@ static int make_head(struct hf__store *s)
     else
         mdb_txn_abort(t.mdb);
     (void)pthread_rwlock_unlock(&s->map_lock);
-    if (rc == HF_OK && fsync(s->dir_fd) != 0)
-        rc = hf__error(HF_EIO, errno, "%s: sync the directory: %s", s->path, strerror(errno));
-    return rc == HF_OK ? sync_parent(s) : rc;
+    return rc == HF_OK ? hf__store_dir_sync(&s->dir) : rc;
 }
 
 /* The mark of a store that was given a new identity by a batch after which we crashed. */
@@ -1342,8 +896,8 @@ static int settle_head(struct hf__store *s)
     bool marked = false;
     int rc;
 
-    if (s->lock_fd >= 0) {
-        rc = read_mark(s, mark);
+    if (s->dir.lock_fd >= 0) {
+        rc = hf__store_dir_mark(&s->dir, mark);
         if (rc != HF_OK && rc != HF_ENOTFOUND)
             return rc;
         marked = rc == HF_OK;
@@ -1356,7 +910,7 @@ static int settle_head(struct hf__store *s)
         t = NULL;
         if (rc != HF_ENOTFOUND || made > 0)
             break;
-        if (marked || !(s->flags & HF__STORE_CREATE))
+        if (marked || !(s->dir.flags & HF__STORE_CREATE))
             return damaged(s, "it is empty, and was not", 0);
         rc = make_head(s);
         if (rc != HF_OK)
@@ -1365,37 +919,30 @@ static int settle_head(struct hf__store *s)
     if (rc != HF_OK)
         return rc;
     if (head.application != s->application)
-        return hf__error(HF_ENOTNODE, 0, "%s: a store of another kind", s->path);
+        return hf__error(HF_ENOTNODE, 0, "%s: a store of another kind", s->dir.path);
     if (head.format > s->format)
-        return hf__error(HF_ENEWER, 0, "%s: format %u; this version reads up to %u", s->path,
+        return hf__error(HF_ENEWER, 0, "%s: format %u; this version reads up to %u", s->dir.path,
                          head.format, s->format);
     memcpy(s->identity, head.identity, sizeof(s->identity));
     s->created_ms = head.created_ms;
-    if (s->lock_fd < 0)
+    if (s->dir.lock_fd < 0)
         return HF_OK;
     if (marked && is_former(&head, mark))
-        return s->flags & HF__STORE_READONLY ? HF_OK : write_mark(s);
+        return s->dir.flags & HF__STORE_READONLY ? HF_OK
+                                                 : hf__store_dir_set_mark(&s->dir, s->identity);
     if (marked && memcmp(mark, s->identity, sizeof(mark)) != 0)
-        return hf__error(HF_EDAMAGED, 0, "%s: the lock file is of another store", s->path);
+        return hf__error(HF_EDAMAGED, 0, "%s: the lock file is of another store", s->dir.path);
     if (!marked && head.sequence > 1)
-        return hf__error(HF_EDAMAGED, 0, "%s: the lock file was removed or emptied", s->path);
-    return marked || s->flags & HF__STORE_READONLY ? HF_OK : write_mark(s);
+        return hf__error(HF_EDAMAGED, 0, "%s: the lock file was removed or emptied", s->dir.path);
+    return marked || s->dir.flags & HF__STORE_READONLY
+               ? HF_OK
+               : hf__store_dir_set_mark(&s->dir, s->identity);
 }
 
 static int open_files(struct hf__store *s, const struct hf__store_config *cfg)
 {
-    struct stat st;
-    bool there = fstatat(s->dir_fd, cfg->file, &st, AT_SYMLINK_NOFOLLOW) == 0;
-    int rc = check_file_system(s);
+    int rc = hf__store_dir_check_file(&s->dir, cfg, &s->file_bytes);
 
-    if (rc == HF_OK && !there)
-        rc = check_entries(s, cfg);
-    if (rc == HF_OK)
-        rc = open_lock_file(s, cfg);
-    if (rc == HF_OK)
-        rc = take_byte_0(s);
-    if (rc == HF_OK)
-        rc = check_data_file(s, cfg);
     if (rc == HF_OK || rc == HF_ENOTFOUND)
         rc = open_env(s, cfg);
     return rc == HF_OK ? settle_head(s) : rc;
@@ -1405,59 +952,31 @@ static void release(struct hf__store *s)
 {
     if (s->env != NULL)
         mdb_env_close(s->env);
-    if (s->lock_fd >= 0)
-        (void)close(s->lock_fd); /* lets go of every byte */
-    if (s->dir_fd >= 0)
-        (void)close(s->dir_fd);
-    leave_registry(s); /* only now may this process open the directory again (S5) */
+    hf__store_dir_close(&s->dir); /* after the files in it (S5) */
     (void)pthread_rwlock_destroy(&s->map_lock);
-    (void)pthread_mutex_destroy(&s->queue_lock);
+    hf__store_queue_destroy(&s->queue);
     free(s);
 }
 
-/* The paths. A slash at the end would make the kernel follow a link before we can see that it is
-   one. */
-static int set_paths(struct hf__store *s, struct hf__store_config *cfg, char dir[PATH_SIZE])
+struct hf__store_dir *hf__store_place(struct hf__store *s)
 {
-    size_t length = strlen(cfg->dir);
-
-    while (length > 1 && cfg->dir[length - 1] == '/')
-        length--;
-    if (length >= PATH_SIZE || strlen(cfg->file) >= sizeof(s->file) ||
-        (size_t)snprintf(s->path, sizeof(s->path), "%.*s/%s", (int)length, cfg->dir, cfg->file) >=
-            sizeof(s->path))
-        return hf__error(HF_EINVAL, 0, "the path of a store is too long");
-    (void)snprintf(dir, PATH_SIZE, "%.*s", (int)length, cfg->dir);
-    (void)snprintf(s->file, sizeof(s->file), "%s", cfg->file);
-    cfg->dir = dir;
-    return HF_OK;
+    return &s->dir;
 }
 
-int hf__store_open(const struct hf__store_config *config, struct hf__store **ret)
+int hf__store_open(const struct hf__store_config *cfg, struct hf__store **ret)
 {
     struct hf__store *s = calloc(1, sizeof(*s));
-    struct hf__store_config cfg = *config;
-    char dir[PATH_SIZE];
     int rc;
 
     if (s == NULL)
-        return hf__error(HF_ENOMEM, ENOMEM, "%s: open", config->dir);
-    (void)pthread_once(&fork_once, watch_forks);
-    s->dir_fd = s->lock_fd = -1;
-    s->flags = cfg.flags;
-    s->process = hf__process();
-    s->application = cfg.application;
-    s->format = cfg.format;
-    (void)pthread_mutex_init(&s->queue_lock, NULL);
-    s->queue_end = &s->queue;
+        return hf__error(HF_ENOMEM, ENOMEM, "%s: open", cfg->dir);
+    s->application = cfg->application;
+    s->format = cfg->format;
+    hf__store_queue_init(&s->queue, run_batch, s);
     (void)pthread_rwlock_init(&s->map_lock, NULL);
-    rc = set_paths(s, &cfg, dir);
+    rc = hf__store_dir_open(&s->dir, cfg);
     if (rc == HF_OK)
-        rc = open_dir(s, &cfg);
-    if (rc == HF_OK)
-        rc = enter_registry(s);
-    if (rc == HF_OK)
-        rc = open_files(s, &cfg);
+        rc = open_files(s, cfg);
     if (rc != HF_OK) {
         release(s);
         return rc;
@@ -1468,13 +987,14 @@ int hf__store_open(const struct hf__store_config *config, struct hf__store **ret
 
 void hf__store_closing(struct hf__store *s)
 {
-    if (!(s->flags & HF__STORE_EXCLUSIVE))
-        (void)take_byte_0(s); /* if it is not to be had, closing is still better than not */
+    if (s->dir.flags & HF__STORE_EXCLUSIVE)
+        return;
+    (void)hf__store_dir_take(&s->dir); /* if it is not to be had, closing is still better */
 }
 
 void hf__store_close(struct hf__store *s)
 {
-    if (s == NULL || s->process != hf__process())
+    if (s == NULL || s->dir.process != hf__process())
         return; /* in a child the parent's environment is not ours to touch */
     hf__store_closing(s);
     release(s);
