@@ -55,8 +55,7 @@ int hf__history_open(const char *dir, struct hf__history **ret)
 {
     struct hf__store_config cfg = {.dir = dir,
                                    .file = HF__HISTORY_FILE,
-                                   .companions =
-                                       HF__LOG_FILE " " HF__LOG_FILE "-lock " HF__LOCK_FILE,
+                                   .companions = HF__HISTORY_COMPANIONS,
                                    .application = HF__HISTORY_APPLICATION,
                                    .format = HF__HISTORY_FORMAT,
                                    .flags = HF__STORE_CREATE | HF__STORE_CACHED};

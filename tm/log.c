@@ -20,8 +20,8 @@
  * the store syncs and drops cached pages, and the claim rewrites every open decision, so that its
  * own flush covers them before anything is concluded from them.
  *
- * Locks: release_lock guards the ring of removals; it is taken inside a batch, and nothing is
- * called under it.
+ * Locks: release_lock guards the ring of removals, and their places in the page; it is taken inside
+ * a batch, and nothing else is called under it.
  */
 #include "log.h"
 
@@ -42,10 +42,10 @@
 #include "holdfast/internal/fault.h"
 
 enum {
-    RING_SIZE = 1024,         /* removals that may wait */
-    REMOVALS_PER_BATCH = 128, /* of them, at most, ride in one batch */
-    REMOVALS_WHEN_FULL = 8,   /* the same on a full disk */
-    SETTLED_PER_BATCH = 256,  /* open decisions that an opening rewrites at a time */
+    RING_SIZE = HF__PAGE_ACKS, /* removals that may wait: each has its place in the page, too */
+    REMOVALS_PER_BATCH = 128,  /* of them, at most, ride in one batch */
+    REMOVALS_WHEN_FULL = 8,    /* the same on a full disk */
+    SETTLED_PER_BATCH = 256,   /* open decisions that an opening rewrites at a time */
     SETTLED_WHEN_FULL = 4,
     INCARNATIONS_KEPT = 64, /* closed and fenced ones that stay to be looked at */
     FENCE_WAIT_MS = 1000,   /* for another recoverer's fence */
@@ -56,6 +56,7 @@ enum {
 struct hf__log {
     struct hf__store *store;
     struct hf__history *history; /* NULL: could not be opened */
+    struct hf__page *page;       /* the same; written under release_lock */
     uint32_t incarnation;
     uint32_t nonce;
     bool locked; /* its byte */
@@ -295,6 +296,8 @@ int hf__log_decide(struct hf__log *log, struct hf__rec *rec)
     if (HF_BUG("ack-before-durable"))
         return HF_OK;
     rc = write_batch(log, rec, DECIDES);
+    if (rc == HF_OK && HF_BUG("ack-page-early"))
+        hf__page_ack(log->page, 0, rec->gtrid);
     if (rc == HF_OK)
         HF_FAULT("log:decided");
     return rc;
@@ -337,8 +340,10 @@ static bool queue_release(struct hf__log *log, const unsigned char gtrid[HF__GTR
 
     (void)pthread_mutex_lock(&log->release_lock);
     room = log->ring_end - log->ring_first < RING_SIZE;
-    if (room)
+    if (room) {
+        hf__page_ack(log->page, log->ring_end, gtrid);
         memcpy(log->ring[log->ring_end++ % RING_SIZE], gtrid, HF__GTRID_SIZE);
+    }
     (void)pthread_mutex_unlock(&log->release_lock);
     return room;
 }
@@ -360,6 +365,11 @@ bool hf__log_releasing(struct hf__log *log, const unsigned char gtrid[HF__GTRID_
         found = memcmp(log->ring[i % RING_SIZE], gtrid, HF__GTRID_SIZE) == 0;
     (void)pthread_mutex_unlock(&log->release_lock);
     return found;
+}
+
+int hf__log_released(struct hf__log *log, struct hf__acks *ret)
+{
+    return hf__page_read(log->page, ret);
 }
 
 /* -- resource managers ------------------------------------------------------------------------ */
@@ -956,10 +966,24 @@ static int settle_open(struct hf__log *log)
     return rc;
 }
 
-/* The history is for people: that it cannot be opened is told, and nothing more. */
-static void open_history(struct hf__log *log, const char *dir)
+static bool is_alive(void *user, uint32_t incarnation)
 {
-    if (hf__history_open(dir, &log->history) != HF_OK)
+    const struct hf__log *log = user;
+
+    return hf__store_lock_holder(log->store, incarnation) != 0;
+}
+
+/* The history is for people, and the page spares recovery work: that one cannot be opened is told,
+   and nothing more. */
+static void open_companions(struct hf__log *log, const char *dir)
+{
+    struct hf__page_owner me = {.incarnation = log->incarnation, .nonce = log->nonce};
+
+    memcpy(me.node, hf__log_node(log), sizeof(me.node));
+    if (hf__page_open(dir, &me, is_alive, log, &log->page) != HF_OK)
+        (void)snprintf(log->warning, sizeof(log->warning), "there is no shared page: %s",
+                       hf_error_last()->text);
+    if (hf__history_open(dir, &log->history) != HF_OK) /* the graver of the two */
         (void)snprintf(log->warning, sizeof(log->warning), "there is no history: %s",
                        hf_error_last()->text);
 }
@@ -1023,7 +1047,7 @@ int hf__log_open_with(const char *dir, const char *nonce, struct hf__log **ret)
     if (rc == HF_OK)
         rc = settle_open(log);
     if (rc == HF_OK) {
-        open_history(log, dir);
+        open_companions(log, dir);
         hf__store_opened(log->store);
         *ret = log;
         return HF_OK;
@@ -1057,10 +1081,12 @@ void hf__log_close(struct hf__log *log, bool clean)
 {
     if (log == NULL)
         return;
-    if (clean && hf__log_flush(log) == HF_OK)
+    clean = clean && hf__log_flush(log) == HF_OK;
+    if (clean)
         (void)apply(log, put_closed, log, false); /* if it fails the next opening fences us */
     hf__store_closing(log->store); /* LMDB's files are closed alone, as they are opened */
     hf__history_close(log->history);
+    hf__page_close(log->page, clean);
     hf__store_close(log->store); /* lets go of our byte */
     (void)pthread_mutex_destroy(&log->release_lock);
     free(log);

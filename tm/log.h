@@ -18,6 +18,7 @@
 #define HF_TM_LOG_H
 
 #include "history.h"
+#include "page.h"
 #include "record.h"
 
 struct hf__log;
@@ -31,7 +32,7 @@ struct hf__fences {
 };
 
 /* Open or make the node in dir, verify all of it, claim an incarnation. Errors as hf_tm_open(). A
-   history that cannot be opened is not an error: hf__log_warning() tells of it. */
+   history or a shared page that cannot be opened is not an error: hf__log_warning() tells. */
 int hf__log_open(const char *dir, struct hf__log **ret);
 /* The same with a nonce of the embedder's, which is compared with the one stored; NULL: none. */
 int hf__log_open_with(const char *dir, const char *nonce, struct hf__log **ret);
@@ -63,6 +64,9 @@ void hf__log_release(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SI
 bool hf__log_releasing(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE]);
 /* Drop what waits to be dropped, now. */
 int hf__log_flush(struct hf__log *log);
+/* Those that were released, by living and dead incarnations, whose records may be there still: see
+   page.h. */
+int hf__log_released(struct hf__log *log, struct hf__acks *ret);
 
 /* Each read is a snapshot of its own, newer than any commit that returned before the call. */
 int hf__log_find(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE],

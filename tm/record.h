@@ -70,7 +70,10 @@ static_assert(HF__GTRID_SIZE <= MAXGTRIDSIZE && HF__BQUAL_SIZE <= MAXBQUALSIZE, 
 #define HF__LOG_FILE "decisions.mdb"
 #define HF__HISTORY_FILE "history.mdb"
 #define HF__LOCK_FILE "incarnations"
-#define HF__LOG_COMPANIONS HF__HISTORY_FILE " " HF__HISTORY_FILE "-lock"
+#define HF__PAGE_FILE "shared.page"
+#define HF__LOG_COMPANIONS HF__HISTORY_FILE " " HF__HISTORY_FILE "-lock " HF__PAGE_FILE
+#define HF__HISTORY_COMPANIONS                                                                     \
+    HF__LOG_FILE " " HF__LOG_FILE "-lock " HF__LOCK_FILE " " HF__PAGE_FILE
 
 struct hf__node {
     uint32_t highest;    /* incarnation */

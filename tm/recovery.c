@@ -9,7 +9,8 @@
  *   3  scan each resource manager, completely; only then is absence worth anything
  *   4  judge each XID of the scans (hf__classify): foreign, left, rolled back, or listed by a
  *      record
- *   5  settle each record with the coordinator that decides transactions
+ *   5  settle each record with the coordinator that decides transactions; one whose owner noted
+ *      before it died that every branch had acknowledged (page.c) needs no questions
  *
  * Invariants (numbers of ARCHITECTURE.md)
  *   4   Records are read after our own forced fence, in a newer snapshot.
@@ -63,6 +64,11 @@ struct done {
     struct hf__span span;
 };
 
+/* A record that may be settled. */
+struct pending {
+    unsigned char gtrid[HF__GTRID_SIZE];
+};
+
 struct pass {
     hf_tm *tm;
     hf_rm *only;
@@ -72,13 +78,14 @@ struct pass {
     uint64_t last; /* the newest sequence then */
     struct target *targets;
     size_t target_count;
-    struct hf__rec *pending; /* records that may be settled */
+    struct pending *pending; /* records that may be settled */
     size_t pending_count, pending_room;
+    struct hf__acks released; /* before the scans */
     struct undone *undone;
     size_t undone_count, undone_room;
     struct done *done; /* room for DONE_BATCH */
     size_t done_count;
-    uint64_t committed, owed, unconfirmed;
+    uint64_t committed, finished, owed, unconfirmed;
     bool back_in_time;
 };
 
@@ -130,23 +137,26 @@ static bool is_over(const struct pass *p, const unsigned char gtrid[HF__GTRID_SI
 static int keep_record(void *user, const struct hf__rec *rec)
 {
     struct pass *p = user;
-    struct hf__rec *to;
     int rc;
 
     if (memcmp(rec->gtrid, hf__log_node(p->tm->log), HF__NODE_ID_SIZE) != 0 ||
         !is_over(p, rec->gtrid))
         return 0;
     rc = grow((void **)&p->pending, &p->pending_room, p->pending_count, sizeof(*p->pending));
-    if (rc != HF_OK)
-        return rc;
-    to = &p->pending[p->pending_count];
-    *to = *rec;
-    to->branches = calloc(rec->count + 1, sizeof(*rec->branches));
-    if (to->branches == NULL)
-        return hf__error(HF_ENOMEM, ENOMEM, "recover: a record of %u branches", rec->count);
-    memcpy(to->branches, rec->branches, rec->count * sizeof(*rec->branches));
-    p->pending_count++;
-    return 0;
+    if (rc == HF_OK)
+        memcpy(p->pending[p->pending_count++].gtrid, rec->gtrid, HF__GTRID_SIZE);
+    return rc;
+}
+
+/* The records, and which of them are only waiting to be dropped: what the page cannot tell is
+   proved. */
+static int read_records(struct pass *p)
+{
+    int rc = hf__log_each(p->tm->log, keep_record, p);
+
+    if (rc == HF_OK && p->pending_count > 0)
+        (void)hf__log_released(p->tm->log, &p->released);
+    return rc;
 }
 
 /* -- 3: the scans ----------------------------------------------------------------------------- */
@@ -532,7 +542,7 @@ static void alarm_xid(struct pass *p, const struct target *t, const XID *xid, co
     char text[HF_XID_TEXT_SIZE];
 
     (void)hf_xid_format(xid, text);
-    hf__tm_tell(p->tm, HF_LOG_ALARM, "%s: branch %s %s: left alone", t->rm->name, text, what);
+    hf__tm_tell(p->tm, HF_LOG_ALARM, "%s: branch %s %s", t->rm->name, text, what);
 }
 
 /*
@@ -633,10 +643,11 @@ static int judge(struct pass *p, struct target *t, const XID *xid)
                        sighting.record ? &rec : NULL);
         break;
     case HF__UNLISTED:
-        alarm_xid(p, t, xid, "is not listed by the decision to commit its transaction");
+        alarm_xid(p, t, xid, "is not listed by the decision to commit its transaction: left alone");
         break;
     case HF__BACK_IN_TIME:
-        alarm_xid(p, t, xid, "is newer than the log, which must have gone back in time");
+        alarm_xid(p, t, xid,
+                  "is newer than the log, which must have gone back in time: left alone");
         break;
     case HF__FOREIGN:
     case HF__LEAVE:
@@ -695,34 +706,71 @@ static bool may_leave(const struct pass *p, const struct hf__rec *rec, const str
 }
 
 /*
- * Another recoverer may have changed the record since it was read before the scans: it goes on from
- * what the record says now. The scans still began after each branch in it was known to be prepared.
+ * Its owner noted before it died that every branch had acknowledged (page.c): then nobody has to be
+ * asked. The note was made before the scans, so a branch that one of them lists nevertheless is one
+ * whose resource manager has lost what it acknowledged: it is committed again, as decided.
  */
-static int settle_record(struct pass *p, struct hf__rec *rec)
+static void take_note(struct settle *s)
 {
-    struct settle s = {.pass = p, .rec = rec, .again = true};
-    struct hf__rec now;
-    int rc = hf__log_find(p->tm->log, rec->gtrid, &now);
+    struct pass *p = s->pass;
+    bool noted = hf__acks_have(&p->released, s->rec->gtrid), all = true;
+
+    for (uint32_t i = 0; noted && i < s->rec->count; i++) {
+        const struct hf__rec_branch *b = &s->rec->branches[i];
+        XID xid;
+
+        if (seen_in(s->reached[i], s->rec, b) != HF__SEEN_IN_SCAN)
+            continue;
+        hf__xid_make(&xid, s->rec->gtrid, b->rm_id, b->number);
+        alarm_xid(p, s->reached[i], &xid,
+                  "is prepared, and had acknowledged its end: settled again");
+        noted = false;
+    }
+    for (uint32_t i = 0; noted && i < s->rec->count; i++) {
+        if (s->rec->branches[i].state == HF_BRANCH_OWED)
+            s->rec->branches[i].state = HF_BRANCH_DONE;
+        all = all && s->rec->branches[i].state == HF_BRANCH_DONE;
+    }
+    p->finished += noted && all;
+}
+
+static int prepare_settle(struct settle *s)
+{
+    struct hf__rec *rec = s->rec;
+
+    s->branches = calloc(rec->count + 1, sizeof(*s->branches));
+    s->reached = calloc(rec->count + 1, sizeof(*s->reached));
+    if (s->branches == NULL || s->reached == NULL)
+        return hf__error(HF_ENOMEM, ENOMEM, "recover: settle");
+    for (uint32_t i = 0; i < rec->count; i++)
+        s->reached[i] = find_target(s->pass, rec->branches[i].rm_id);
+    take_note(s);
+    for (uint32_t i = 0; i < rec->count; i++) {
+        hf__branch_load(rec->decision, &rec->branches[i], &s->branches[i]);
+        s->branches[i].seen = (uint8_t)seen_in(s->reached[i], rec, &rec->branches[i]);
+        s->branches[i].can_probe = s->reached[i] != NULL && s->reached[i]->rm->ext.probe != NULL;
+    }
+    hf__coord_init(&s->c, s->branches, rec->count);
+    hf__coord_settle(&s->c, rec->decision);
+    return HF_OK;
+}
+
+/*
+ * The record as it is now: another recoverer may have changed it since it was noted as pending. The
+ * scans still began after each branch in it was known to be prepared.
+ */
+static int settle_record(struct pass *p, const unsigned char gtrid[HF__GTRID_SIZE])
+{
+    struct hf__rec rec;
+    struct settle s = {.pass = p, .rec = &rec, .again = true};
+    int rc = hf__log_find(p->tm->log, gtrid, &rec);
 
     if (rc != HF_OK) /* finished since it was read, by its own thread or by another recoverer */
         return rc == HF_ENOTFOUND ? HF_OK : rc;
-    free(rec->branches);
-    *rec = now;
-    s.branches = calloc(rec->count + 1, sizeof(*s.branches));
-    s.reached = calloc(rec->count + 1, sizeof(*s.reached));
-    if (s.branches == NULL || s.reached == NULL) {
-        rc = hf__error(HF_ENOMEM, ENOMEM, "recover: settle");
-    } else {
-        for (uint32_t i = 0; i < rec->count; i++) {
-            s.reached[i] = find_target(p, rec->branches[i].rm_id);
-            hf__branch_load(rec->decision, &rec->branches[i], &s.branches[i]);
-            s.branches[i].seen = (uint8_t)seen_in(s.reached[i], rec, &rec->branches[i]);
-            s.branches[i].can_probe = s.reached[i] != NULL && s.reached[i]->rm->ext.probe != NULL;
-        }
-        hf__coord_init(&s.c, s.branches, rec->count);
-        hf__coord_settle(&s.c, rec->decision);
+    rc = prepare_settle(&s);
+    if (rc == HF_OK) {
         run(&s);
-        if (may_leave(p, rec, &s)) {
+        if (may_leave(p, &rec, &s)) {
             release(&s, HF_KEPT_UNCONFIRMED);
         } else {
             p->owed += hf__coord_owed(&s.c);
@@ -730,6 +778,7 @@ static int settle_record(struct pass *p, struct hf__rec *rec)
             p->unconfirmed += hf__coord_unconfirmed(&s.c);
         }
     }
+    free(rec.branches);
     free(s.branches);
     free(s.reached);
     return rc;
@@ -825,6 +874,7 @@ static void count(struct pass *p, bool complete)
     (void)pthread_mutex_lock(&p->tm->lock);
     stats->recovered_committed += p->committed;
     stats->recovered_rolledback += rolledback;
+    stats->recovered_finished += p->finished;
     if (complete) {
         stats->passes++;
         stats->owed = p->owed;
@@ -849,7 +899,7 @@ static int run_pass(struct pass *p)
         rc = hf__log_fence_dead(p->tm->log, &p->fences);
     p->back_in_time = p->fences.flags & HF__NODE_BACK_IN_TIME;
     if (rc == HF_OK)
-        rc = hf__log_each(p->tm->log, keep_record, p);
+        rc = read_records(p);
     for (size_t i = 0; rc == HF_OK && i < p->target_count; i++)
         rc = reach(&p->targets[i]);
     for (size_t i = 0; rc == HF_OK && i < p->target_count; i++)
@@ -859,7 +909,7 @@ static int run_pass(struct pass *p)
         for (size_t j = 0; rc == HF_OK && p->targets[i].scanned && j < p->targets[i].count; j++)
             rc = judge(p, &p->targets[i], &p->targets[i].xids[j]);
     for (size_t i = 0; rc == HF_OK && i < p->pending_count; i++)
-        rc = settle_record(p, &p->pending[i]);
+        rc = settle_record(p, p->pending[i].gtrid);
     finish_done(p);
     return rc;
 }
@@ -872,8 +922,7 @@ static void free_pass(struct pass *p)
         (void)hf_instance_close(p->targets[i].instance); /* what failed starts over next time */
         free(p->targets[i].xids);
     }
-    for (size_t i = 0; i < p->pending_count; i++)
-        free(p->pending[i].branches);
+    hf__acks_free(&p->released);
     free(p->targets);
     free(p->pending);
     free(p->undone);

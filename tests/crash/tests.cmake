@@ -5,6 +5,7 @@ hf_test(crash pair crash_pair.c LABELS crash-light)
 hf_test(crash fencing crash_fencing.c LABELS crash-light)
 hf_test(crash many crash_many.c ARGUMENTS --seconds 20)
 hf_test(crash errors crash_errors.c LABELS crash-light)
+hf_test(crash acks crash_acks.c support/flat_rm.c LABELS crash-light)
 # LMDB has to find the test's pwrite() before libc's.
 set_target_properties(crash_fence crash_errors PROPERTIES ENABLE_EXPORTS ON)
 
@@ -30,11 +31,15 @@ if(HOLDFAST_FAULTS)
     add_test(NAME crash.catches.rollback-after-unknown
         COMMAND "${CMAKE_CURRENT_LIST_DIR}/must_fail.sh" "alarms 1"
             $<TARGET_FILE:crash_errors> --plant rollback-after-unknown)
+    add_test(NAME crash.catches.ack-page-early
+        COMMAND "${CMAKE_CURRENT_LIST_DIR}/must_fail.sh" "is in doubt"
+            $<TARGET_FILE:crash_acks> --plant ack-page-early)
     foreach(bug IN ITEMS ack-before-durable reuse-gtrid)
         add_test(NAME crash.catches.${bug}
             COMMAND "${CMAKE_CURRENT_LIST_DIR}/plant_bank.sh" ${bug} $<TARGET_FILE_DIR:bank_chaos>)
     endforeach()
     set_tests_properties(crash.catches.recover-without-fence crash.catches.rollback-after-unknown
+        crash.catches.ack-page-early
         crash.catches.ack-before-durable crash.catches.reuse-gtrid
         PROPERTIES LABELS crash TIMEOUT 120)
 endif()

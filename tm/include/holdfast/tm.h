@@ -142,6 +142,9 @@ typedef struct hf_tm_stats {
     /** finished transactions that the history should have and does not: too many at once, or it
         cannot be written */
     uint64_t history_dropped;
+    /** of other openings, that were over everywhere and whose records recovery here dropped without
+        asking anybody: their owners had noted it before they died */
+    uint64_t recovered_finished;
 } hf_tm_stats;
 
 /**
