@@ -43,9 +43,10 @@
 
 enum {
     RING_SIZE = HF__PAGE_ACKS, /* removals that may wait: each has its place in the page, too */
-    REMOVALS_PER_BATCH = 128,  /* of them, at most, ride in one batch */
+    REMOVALS_PER_BATCH = 128,  /* of them, at most, ride in the batch of a decision */
+    REMOVALS_PER_FLUSH = 512,  /* the same where nobody waits for a decision */
     REMOVALS_WHEN_FULL = 8,    /* the same on a full disk */
-    SETTLED_PER_BATCH = 256,   /* open decisions that an opening rewrites at a time */
+    SETTLED_PER_BATCH = 512,   /* open decisions that an opening rewrites at a time */
     SETTLED_WHEN_FULL = 4,
     INCARNATIONS_KEPT = 64, /* closed and fenced ones that stay to be looked at */
     FENCE_WAIT_MS = 1000,   /* for another recoverer's fence */
@@ -231,11 +232,11 @@ static void forget_dropped(void *user, uint64_t end)
     (void)pthread_mutex_unlock(&log->release_lock);
 }
 
-/* Drop some of what waits, to be forgotten once the batch is durable. */
+/* Drop some of what waits, to be forgotten once the batch is durable. Until then nobody changes
+   those places of the ring. */
 static int drop_released(struct hf__store_txn *t, struct batch *b)
 {
     struct hf__log *log = b->log;
-    unsigned char gtrids[REMOVALS_PER_BATCH][HF__GTRID_SIZE];
     uint64_t first, n;
 
     if (*hf__store_marks(t) & MARK_DROPPED)
@@ -245,12 +246,11 @@ static int drop_released(struct hf__store_txn *t, struct batch *b)
     n = log->ring_end - first;
     if (n > b->removals_max)
         n = b->removals_max;
-    for (uint64_t i = 0; i < n; i++)
-        memcpy(gtrids[i], log->ring[(first + i) % RING_SIZE], HF__GTRID_SIZE);
     (void)pthread_mutex_unlock(&log->release_lock);
     for (uint64_t i = 0; i < n; i++) {
         unsigned char key[HF__KEY_SIZE_MAX];
-        int rc = hf__store_delete(t, key, hf__key_gtrid(key, 'T', gtrids[i]));
+        const unsigned char *gtrid = log->ring[(first + i) % RING_SIZE];
+        int rc = hf__store_delete(t, key, hf__key_gtrid(key, 'T', gtrid));
 
         if (rc != HF_OK && rc != HF_ENOTFOUND) /* another recoverer may have dropped it */
             return rc;
@@ -274,11 +274,12 @@ static int fill_batch(struct hf__store_txn *t, void *arg)
 
 static int write_batch(struct hf__log *log, struct hf__rec *rec, enum expects expects)
 {
-    struct batch b = {
-        .log = log, .rec = rec, .expects = expects, .removals_max = REMOVALS_PER_BATCH};
+    struct batch b = {.log = log, .rec = rec, .expects = expects};
     bool add = rec != NULL && expects == DECIDES;
-    int rc = apply(log, fill_batch, &b, add);
+    int rc;
 
+    b.removals_max = rec != NULL ? REMOVALS_PER_BATCH : REMOVALS_PER_FLUSH;
+    rc = apply(log, fill_batch, &b, add);
     if (rc == HF_EFULL && !add) { /* little fits into what a full disk leaves, but it does */
         b.removals_max = REMOVALS_WHEN_FULL;
         rc = apply(log, fill_batch, &b, add);
@@ -321,8 +322,8 @@ int hf__log_flush(struct hf__log *log)
     int rc = HF_OK;
     bool waiting = true;
 
-    /* Bound: each round drops 128 of at most 1,024, unless others keep releasing. */
-    for (int i = 0; rc == HF_OK && i < 2 * RING_SIZE / REMOVALS_PER_BATCH; i++) {
+    /* Bound: each round drops 8 of at most 1,024, or more, unless others keep releasing. */
+    for (int i = 0; rc == HF_OK && i < 2 * RING_SIZE / REMOVALS_WHEN_FULL; i++) {
         (void)pthread_mutex_lock(&log->release_lock);
         waiting = log->ring_first != log->ring_end;
         (void)pthread_mutex_unlock(&log->release_lock);

@@ -6,6 +6,7 @@ hf_test(crash fencing crash_fencing.c LABELS crash-light)
 hf_test(crash many crash_many.c ARGUMENTS --seconds 20)
 hf_test(crash errors crash_errors.c LABELS crash-light)
 hf_test(crash acks crash_acks.c support/flat_rm.c LABELS crash-light)
+hf_test(crash scale crash_scale.c support/flat_rm.c TIMEOUT 600)
 # LMDB has to find the test's pwrite() before libc's.
 set_target_properties(crash_fence crash_errors PROPERTIES ENABLE_EXPORTS ON)
 
