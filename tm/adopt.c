@@ -31,6 +31,13 @@
  * Twice is the same as once for "moved". A second "copied" gives another new identity, and leaves
  * what was begun under the first one.
  *
+ * The records of kind 'O' stay for good. Whether the original has finished such a transaction
+ * cannot be told from here: a branch that a resource manager no longer lists may have been ended by
+ * the original, or by a hand, and one that it does not list yet may come. They are what
+ * hf_tm_outcome() and `txctl tx show` know of a branch that is met under the old identity. They
+ * are as many as were unfinished at the moment of the copy, cost their part of the walk that
+ * verifies an opening, and nothing else: recovery does not read them.
+ *
  * The file system counts only where its id comes from the file system itself: others (xfs, f2fs,
  * vfat) give the device's number, which changes from boot to boot.
  */

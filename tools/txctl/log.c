@@ -35,6 +35,7 @@ struct verdict {
     uint64_t records; /* in the decision log */
     uint64_t transactions;
     uint64_t finished; /* in the history */
+    uint64_t left;     /* in the decision log, too: to the original of this copy */
 };
 
 static int count_one(void *user, const hf_inspect_tx *tx)
@@ -43,6 +44,17 @@ static int count_one(void *user, const hf_inspect_tx *tx)
 
     (void)tx;
     ++*n;
+    return 0;
+}
+
+static int count_history(void *user, const hf_inspect_tx *tx)
+{
+    struct verdict *v = user;
+
+    if (tx->left)
+        v->left++;
+    else
+        v->finished++;
     return 0;
 }
 
@@ -59,7 +71,7 @@ static int check(const char *dir, struct verdict *v)
     if (rc == HF_OK)
         rc = hf_inspect_transactions(in, count_one, &v->transactions);
     if (rc == HF_OK)
-        rc = hf_inspect_history(in, count_one, &v->finished);
+        rc = hf_inspect_history(in, count_history, v);
     v->records = node.records;
     if (rc != HF_OK)
         (void)snprintf(v->text, sizeof(v->text), "%s", hf_error_last()->text);
@@ -142,7 +154,17 @@ static void print_json(const struct call *call, const struct verdict *v)
     json_put(d, "records", json_count(v->records));
     json_put(d, "transactions", json_count(v->transactions));
     json_put(d, "finished", json_count(v->finished));
+    json_put(d, "left", json_count(v->left));
     json_print(d);
+}
+
+static void print_good(const struct verdict *v)
+{
+    (void)printf("good: %" PRIu64 " records in the decision log, %" PRIu64 " of them transactions",
+                 v->records, v->transactions);
+    if (v->left > 0)
+        (void)printf(" and %" PRIu64 " left to the original of this copy", v->left);
+    (void)printf("; %" PRIu64 " finished transactions in the history\n", v->finished);
 }
 
 int log_verify(const struct call *call)
@@ -155,9 +177,7 @@ int log_verify(const struct call *call)
     if (call->json && (v.code == HF_OK || v.code == HF_EDAMAGED))
         print_json(call, &v);
     else if (v.code == HF_OK)
-        (void)printf("good: %" PRIu64 " records in the decision log, %" PRIu64
-                     " of them transactions; %" PRIu64 " finished transactions in the history\n",
-                     v.records, v.transactions, v.finished);
+        print_good(&v);
     if (v.code == HF_EDAMAGED)
         complain("log verify: %s: damaged: %s", call->node, v.text);
     else if (v.code != HF_OK)

@@ -63,6 +63,9 @@ run 0 tx show "$owed" -n "$dir/copied"
 says '^state +left to the original$'
 says '^00000001-00000001 +kv-a +owed '
 run 0 log verify -n "$dir/copied"
+says ' 0 of them transactions and 1 left to the original of this copy; 0 finished transactions '
+run 0 log verify -n "$dir/copied" --json
+json 'd["good"] is True and d["transactions"] == 0 and d["left"] == 1 and d["finished"] == 0'
 make "$dir/copied" close
 run 0 log verify -n "$dir/copied"
 
