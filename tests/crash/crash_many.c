@@ -14,7 +14,7 @@
 
 #include "crash_kit.h"
 
-enum { WORKERS = 8, ACKS_MAX = 1 << 16, TICK_EVERY = 16, STEP_MS = 5 };
+enum { WORKERS = 8, ACKS_MAX = 1 << 20, TICK_EVERY = 16, STEP_MS = 5 };
 
 struct worker {
     pid_t pid;
