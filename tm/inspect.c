@@ -26,6 +26,7 @@
 
 #include "adopt.h"
 #include "history.h"
+#include "page.h"
 
 enum {
     REQUESTS_KEPT = 100, /* the newest; older ones are dropped when one is added */
@@ -256,6 +257,23 @@ int hf_inspect_get_node(hf_inspect *in, hf_inspect_node *ret)
     return HF_OK;
 }
 
+/* What the process shows of itself. */
+static void add_live(const hf_inspect *in, hf_inspect_incarnation *to)
+{
+    struct hf__live live;
+
+    if (hf__page_look(in->dir, hf__store_identity(in->log), to->number, &live) != HF_OK)
+        return;
+    to->counted = 1;
+    to->begun = live.begun;
+    to->committed = live.committed;
+    to->rolledback = live.rolledback;
+    to->active = live.active;
+    to->owed = live.owed;
+    to->unconfirmed = live.unconfirmed;
+    to->alarms = live.alarms;
+}
+
 int hf_inspect_incarnations(hf_inspect *in, int (*fn)(void *, const hf_inspect_incarnation *),
                             void *user)
 {
@@ -277,6 +295,8 @@ int hf_inspect_incarnations(hf_inspect *in, int (*fn)(void *, const hf_inspect_i
         out.alive = alive(in, i.number);
         out.pid = i.pid;
         out.claimed_ms = i.claimed_ms;
+        if (out.alive || i.state == HF_INC_OPEN)
+            add_live(in, &out);
         rc = fn(user, &out);
     }
     copy_free(&copy);

@@ -62,6 +62,7 @@ struct hf__log {
     uint32_t nonce;
     bool locked; /* its byte */
     _Atomic bool failed;
+    struct hf__live unseen; /* for when there is no page */
     char warning[300];
     pthread_mutex_t release_lock;
     uint64_t ring_first, ring_end; /* release_lock: waiting are [first, end) */
@@ -366,6 +367,13 @@ bool hf__log_releasing(struct hf__log *log, const unsigned char gtrid[HF__GTRID_
         found = memcmp(log->ring[i % RING_SIZE], gtrid, HF__GTRID_SIZE) == 0;
     (void)pthread_mutex_unlock(&log->release_lock);
     return found;
+}
+
+struct hf__live *hf__log_live(struct hf__log *log)
+{
+    struct hf__live *live = hf__page_live(log->page);
+
+    return live != NULL ? live : &log->unseen;
 }
 
 int hf__log_released(struct hf__log *log, struct hf__acks *ret)

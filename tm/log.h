@@ -68,6 +68,9 @@ int hf__log_flush(struct hf__log *log);
    page.h. */
 int hf__log_released(struct hf__log *log, struct hf__acks *ret);
 
+/* Where to show what we are doing; never NULL. */
+struct hf__live *hf__log_live(struct hf__log *log);
+
 /* Each read is a snapshot of its own, newer than any commit that returned before the call. */
 int hf__log_find(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE],
                  struct hf__rec *ret);

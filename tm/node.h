@@ -50,6 +50,7 @@ struct hf_tm {
     unsigned process;
     hf_tm_config config; /* dir is not kept */
     struct hf__log *log;
+    struct hf__live *live; /* the log's; written under lock, read by other processes */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;  /* a count below went down, a pass ended, or the thread has to look */

@@ -11,9 +11,12 @@
  * as true as a removal that became durable. And it is a fact: once true it is so for ever, because
  * no gtrid is ever issued twice (its sequence holds the nonce of its incarnation).
  *
- * The file is an array of slots, one for each incarnation that has the node open; numbers are
+ * A slot also shows what its owner is doing (struct hf__live). These numbers are for people on the
+ * same machine, in its order of bytes, not sealed, and nothing is concluded from them.
+ *
+ * The file is an array of slots, one for each incarnation that has the node open; other numbers are
  * big-endian.
- *   slot    head 64 | 0 to byte 4,096 | 1,024 entries | unused to byte 65,536
+ *   slot    head 64 | struct hf__live | 0 to byte 4,096 | 1,024 entries | unused to byte 65,536
  *   head    magic 4 | version 4 | node 16 | incarnation 4 | nonce 4 | pid 8 | claimed ms 8 |
  *           0 8 | XXH3 of all that 8
  *   entry   incarnation 4 | 0 4 | sequence 8 | XXH3 of the head's checksum and all that 8
@@ -78,6 +81,7 @@ enum {
     PATH_SIZE = 4096 + 16,
 };
 static_assert(USED_BYTES <= SLOT_BYTES, "a slot holds its entries");
+static_assert(HEAD_BYTES + sizeof(struct hf__live) <= ENTRIES_AT, "and its numbers before them");
 
 struct hf__page {
     int fd;
@@ -148,11 +152,11 @@ static int read_at(const struct hf__page *page, void *to, size_t size, off_t at)
 
 /* -- open and close --------------------------------------------------------------------------- */
 
-static int open_file(struct hf__page *page)
+static int open_file(struct hf__page *page, int flags)
 {
     struct stat st;
 
-    page->fd = open(page->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+    page->fd = open(page->path, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
     if (page->fd < 0 || fstat(page->fd, &st) != 0)
         return hf__error(errno == ELOOP || errno == EACCES ? HF_EOWNER : HF_EIO, errno,
                          "%s: open: %s", page->path, strerror(errno));
@@ -229,7 +233,7 @@ int hf__page_open(const char *dir, const struct hf__page_owner *owner,
     page->fd = -1;
     memcpy(page->node, owner->node, sizeof(page->node));
     (void)snprintf(page->path, sizeof(page->path), "%s/" HF__PAGE_FILE, dir); /* as the log's */
-    rc = open_file(page);
+    rc = open_file(page, O_RDWR | O_CREAT);
     if (rc != HF_OK) {
         hf__page_close(page, false);
         return rc;
@@ -337,4 +341,39 @@ void hf__acks_free(struct hf__acks *acks)
 {
     free(acks->list);
     *acks = (struct hf__acks){0};
+}
+
+/* -- numbers ---------------------------------------------------------------------------------- */
+
+struct hf__live *hf__page_live(struct hf__page *page)
+{
+    return page != NULL && page->slot != NULL ? (struct hf__live *)(void *)(page->slot + HEAD_BYTES)
+                                              : NULL;
+}
+
+int hf__page_look(const char *dir, const unsigned char node[HF__NODE_ID_SIZE], uint32_t incarnation,
+                  struct hf__live *ret)
+{
+    struct hf__page page = {.fd = -1};
+    struct {
+        unsigned char head[HEAD_BYTES];
+        struct hf__live live;
+    } slot;
+    int rc = HF_ENOTFOUND;
+
+    (void)snprintf(page.path, sizeof(page.path), "%s/" HF__PAGE_FILE, dir);
+    if (open_file(&page, O_RDONLY) != HF_OK)
+        goto out;
+    for (unsigned i = 0; rc == HF_ENOTFOUND && i < SLOTS; i++) {
+        if (read_at(&page, &slot, sizeof(slot), (off_t)i * SLOT_BYTES) != HF_OK)
+            break;
+        if (head_is_good(slot.head, node) && hf__get32(slot.head + 24) == incarnation)
+            rc = HF_OK;
+    }
+    if (rc == HF_OK)
+        memcpy((void *)ret, &slot.live, sizeof(*ret));
+out:
+    if (page.fd >= 0)
+        (void)close(page.fd); /* it was only read */
+    return rc;
 }

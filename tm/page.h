@@ -1,9 +1,12 @@
 /*
  * tm/page.h - what the processes of a node share beside the log: which transactions are over
- * everywhere. See page.c for why it may be believed, and why it need not be there.
+ * everywhere, and what each is doing. See page.c for why it may be believed, and why it need not be
+ * there.
  */
 #ifndef HF_TM_PAGE_H
 #define HF_TM_PAGE_H
+
+#include <stdatomic.h>
 
 #include "record.h"
 
@@ -48,5 +51,23 @@ struct hf__acks {
 int hf__page_read(const struct hf__page *page, struct hf__acks *ret);
 bool hf__acks_have(const struct hf__acks *acks, const unsigned char gtrid[HF__GTRID_SIZE]);
 void hf__acks_free(struct hf__acks *acks);
+
+/* What an incarnation does, as it does it: hf_tm_stats says what each number is. For people. */
+struct hf__live {
+    _Atomic uint64_t begun, committed, rolledback, active, owed, unconfirmed, alarms;
+};
+
+/* In our slot; NULL: we have none. */
+struct hf__live *hf__page_live(struct hf__page *page);
+
+static inline void hf__live_set(_Atomic uint64_t *number, uint64_t value)
+{
+    atomic_store_explicit(number, value, memory_order_relaxed); /* its lock orders the writers */
+}
+
+/* Read the slot of one incarnation of `node`, living or not fenced yet, from outside. HF_ENOTFOUND:
+   it has none, or there is no page that can be read. */
+int hf__page_look(const char *dir, const unsigned char node[HF__NODE_ID_SIZE], uint32_t incarnation,
+                  struct hf__live *ret);
 
 #endif

@@ -879,6 +879,8 @@ static void count(struct pass *p, bool complete)
         stats->passes++;
         stats->owed = p->owed;
         stats->unconfirmed = p->unconfirmed;
+        hf__live_set(&p->tm->live->owed, p->owed);
+        hf__live_set(&p->tm->live->unconfirmed, p->unconfirmed);
     }
     (void)pthread_mutex_unlock(&p->tm->lock);
     if (p->committed + rolledback > 0)

@@ -52,7 +52,7 @@ void hf__tm_tell(hf_tm *tm, int level, const char *format, ...)
 
     if (level == HF_LOG_ALARM) {
         (void)pthread_mutex_lock(&tm->lock);
-        tm->stats.alarms++;
+        hf__live_set(&tm->live->alarms, ++tm->stats.alarms);
         (void)pthread_mutex_unlock(&tm->lock);
     }
     if (tm->config.log == NULL)
@@ -115,6 +115,7 @@ int hf_tm_open(const hf_tm_config *config, hf_tm **ret_tm)
         free(tm);
         return rc;
     }
+    tm->live = hf__log_live(tm->log);
     tm->magic = HF__TM_MAGIC;
     tm->process = hf__process();
     tm->config = cfg;

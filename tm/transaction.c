@@ -107,8 +107,8 @@ static int take(hf_tm *tm, hf_tx **ret)
         rc = hf__error(HF_ESTATE, 0, "begin: the node is %s",
                        tm->state == HF__TM_OPEN ? "not started" : "closing");
     } else {
-        tm->active++;
-        tm->stats.begun++;
+        hf__live_set(&tm->live->active, ++tm->active);
+        hf__live_set(&tm->live->begun, ++tm->stats.begun);
         tx = tm->pool;
         if (tx != NULL) {
             tm->pool = tx->next_running;
@@ -122,7 +122,7 @@ static int take(hf_tm *tm, hf_tx **ret)
         tx = calloc(1, sizeof(*tx));
         if (tx == NULL) {
             (void)pthread_mutex_lock(&tm->lock);
-            tm->active--;
+            hf__live_set(&tm->live->active, --tm->active);
             (void)pthread_mutex_unlock(&tm->lock);
             return hf__error(HF_ENOMEM, ENOMEM, "begin");
         }
@@ -179,6 +179,8 @@ void hf__tx_leave(hf_tx *tx, hf_outcome outcome, bool owes)
     *at = tx->next_running;
     tm->stats.committed += outcome == HF_COMMITTED;
     tm->stats.rolledback += outcome == HF_ROLLEDBACK;
+    hf__live_set(&tm->live->committed, tm->stats.committed);
+    hf__live_set(&tm->live->rolledback, tm->stats.rolledback);
     if (owes) { /* locks are held somewhere: a pass is due at once */
         tm->pause_ms = HF__PAUSE_FIRST_MS;
         tm->next_pass_ms = 0;
@@ -199,7 +201,8 @@ void hf__tx_put_back(hf_tx *tx)
         tm->pool_count++;
         surplus = NULL;
     }
-    tm->active--; /* from here on the tm may be closed */
+    hf__live_set(&tm->live->active, --tm->active);
+    /* From here on the tm may be closed, once the lock is free. */
     if (tm->state == HF__TM_CLOSING)
         (void)pthread_cond_broadcast(&tm->changed);
     (void)pthread_mutex_unlock(&tm->lock);

@@ -150,6 +150,27 @@ struct done {
     unsigned long long asked; /* xa_commit and probe, of both */
 };
 
+/* What the victim shows of itself, alive and dead. */
+static int check_shown(void *user, const hf_inspect_incarnation *i)
+{
+    CHECK(i->alive == *(const uint32_t *)user && i->counted == 1, "not shown");
+    CHECK(i->begun == THREADS && i->committed == THREADS && i->active == 0 && i->rolledback == 0,
+          "%u begun, %u committed, %u active", (unsigned)i->begun, (unsigned)i->committed,
+          (unsigned)i->active);
+    return 0;
+}
+
+static void look_at_victim(const char *dir, uint32_t alive)
+{
+    char node[512];
+    hf_inspect *in;
+
+    (void)snprintf(node, sizeof(node), "%s/node", dir);
+    OK(hf_inspect_open(node, &in));
+    OK(hf_inspect_incarnations(in, check_shown, &alive));
+    hf_inspect_close(in);
+}
+
 static unsigned long long count_asked(void)
 {
     struct flat_calls a = flat_calls(FLAT_A), b = flat_calls(FLAT_B);
@@ -201,7 +222,9 @@ static void kill_after_commits(bool with_page)
     make_world(dir);
     pid = start_victim(dir, THREADS, true, wait_for_all);
     wait_for(&shared->returned, THREADS);
+    look_at_victim(dir, 1);
     end_victim(pid);
+    look_at_victim(dir, 0);
     left = records_left(dir);
     CHECK(left == THREADS, "%u records are left", left);
     (void)snprintf(page, sizeof(page), "%s/node/shared.page", dir);

@@ -136,9 +136,19 @@ static void print_alarms(const struct glance *g)
         (void)printf("alarms        none\n");
 }
 
+/* As the process shows it. */
+static void add_number(struct table *t, const hf_inspect_incarnation *i, uint64_t number)
+{
+    if (i->counted)
+        table_add(t, "%" PRIu64, number);
+    else
+        table_add(t, "-");
+}
+
 static void print_processes(const struct glance *g)
 {
-    static const char *const names[] = {"INCARNATION", "PID", "STATE", "SINCE", NULL};
+    static const char *const names[] = {"INCARNATION", "PID",         "STATE", "SINCE", "ACTIVE",
+                                        "COMMITTED",   "ROLLED BACK", "OWED",  NULL};
     struct table t = {0};
 
     table_head(&t, names);
@@ -152,6 +162,10 @@ static void print_processes(const struct glance *g)
         table_add(&t, "%" PRId64, one->pid);
         table_add(&t, "%s", process_state(one));
         table_add(&t, "%s", time_text(one->claimed_ms, since));
+        add_number(&t, one, one->active);
+        add_number(&t, one, one->committed);
+        add_number(&t, one, one->rolledback);
+        add_number(&t, one, one->owed);
     }
     table_print(&t, "processes", stdout);
     table_free(&t);
@@ -187,6 +201,20 @@ static void print_text(struct glance *g)
     }
 }
 
+static json_t *counted_json(const hf_inspect_incarnation *i)
+{
+    json_t *o = json_object();
+
+    json_put(o, "begun", json_count(i->begun));
+    json_put(o, "active", json_count(i->active));
+    json_put(o, "committed", json_count(i->committed));
+    json_put(o, "rolled_back", json_count(i->rolledback));
+    json_put(o, "owed", json_count(i->owed));
+    json_put(o, "unconfirmed", json_count(i->unconfirmed));
+    json_put(o, "alarms", json_count(i->alarms));
+    return o;
+}
+
 static json_t *processes_json(const struct glance *g)
 {
     json_t *list = json_array();
@@ -202,6 +230,7 @@ static json_t *processes_json(const struct glance *g)
         json_put(o, "pid", json_integer(one->pid));
         json_put(o, "alive", json_boolean(one->alive != 0));
         json_put(o, "since_ms", json_time(one->claimed_ms));
+        json_put(o, "counted", one->counted ? counted_json(one) : json_null());
         json_put(list, NULL, o);
     }
     return list;

@@ -17,6 +17,12 @@ says "^2 +$pid +alive "
 run 4 status --json
 json "[(p['incarnation'], p['alive']) for p in d['processes']] == [(1, False), (2, True)]"
 json "d['processes'][1]['pid'] == $pid and d['node']['alive'] == 1"
+json "[p['counted']['active'] for p in d['processes']] == [0, 0]"
+check 'the page of the node' rm "$HOLDFAST_NODE/shared.page"
+run 4 status
+says "^2 +$pid +alive .* - +- +- +-$"
+run 4 status --json
+json "[p['counted'] for p in d['processes']] == [None, None]"
 run 4 tx list
 says "^$left .* 1 +in doubt$"
 says "^$owed .* 2 +in progress$"

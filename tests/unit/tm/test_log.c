@@ -231,6 +231,38 @@ static void record__that_was_finished_stays_away(void **state)
     hf__log_close(log, true);
 }
 
+/* The page spares work: a log without one is as good as any other, and says what is wrong. */
+static void page__that_cannot_be_used_is_told_and_no_more(void **state)
+{
+    unsigned char gtrid[HF__GTRID_SIZE];
+    struct hf__acks acks = {0};
+    struct hf__log *log = open_log();
+
+    (void)state;
+    hf__log_close(log, true);
+    assert_int_equal(unlink(t_path(node, HF__PAGE_FILE)), 0);
+    assert_int_equal(symlink("/dev/null", t_path(node, HF__PAGE_FILE)), 0);
+    t_ok(hf__log_open(node, &log));
+    assert_non_null(strstr(hf__log_warning(log), "there is no shared page: "));
+    t_ok(decide(log, 1, 2));
+    gtrid_of(log, 1, gtrid);
+    hf__log_release(log, gtrid);
+    t_ok(hf__log_released(log, &acks));
+    assert_int_equal(acks.count, 0);
+    assert_non_null(hf__log_live(log));
+    hf__log_close(log, true);
+    assert_int_equal(unlink(t_path(node, HF__PAGE_FILE)), 0);
+    log = open_log();
+    assert_int_equal(count(log), 0);
+    t_ok(decide(log, 1, 2));
+    gtrid_of(log, 1, gtrid);
+    hf__log_release(log, gtrid);
+    t_ok(hf__log_released(log, &acks));
+    assert_true(acks.count == 1 && hf__acks_have(&acks, gtrid));
+    hf__acks_free(&acks);
+    hf__log_close(log, true);
+}
+
 /* -- L1, L2: a commit that fails --------------------------------------------------------------- */
 
 #ifdef HF_FAULTS
@@ -656,6 +688,7 @@ int main(void)
         T(removal__rides_with_a_later_batch),
         T(removal__that_waits_is_done_by_the_close),
         T(removals__over_the_ring_are_all_done),
+        T(page__that_cannot_be_used_is_told_and_no_more),
         T(record__that_was_finished_stays_away),
 #ifdef HF_FAULTS
         T(failed_commit__is_unknown_and_the_last),

@@ -296,6 +296,29 @@ static void file__that_is_not_ours_alone_is_not_used(void **state)
     refuse();
 }
 
+static void numbers__are_seen_from_outside(void **state)
+{
+    struct hf__page *page = open_as(node, 4);
+    struct hf__live live;
+
+    (void)state;
+    hf__live_set(&hf__page_live(page)->begun, 11);
+    hf__live_set(&hf__page_live(page)->alarms, 12);
+    ack(page, 0, 4, 1); /* the entries lie behind them */
+    t_ok(hf__page_look(dir, node, 4, &live));
+    assert_true(live.begun == 11 && live.alarms == 12 && live.committed == 0);
+    assert_true(noted(page, 4, 1, NULL));
+    t_rc(HF_ENOTFOUND, hf__page_look(dir, node, 5, &live));
+    t_rc(HF_ENOTFOUND, hf__page_look(dir, other_node, 4, &live));
+    spoil(70); /* they are not sealed: nothing depends on them */
+    t_ok(hf__page_look(dir, node, 4, &live));
+    hf__page_close(page, true);
+    t_rc(HF_ENOTFOUND, hf__page_look(dir, node, 4, &live));
+    assert_int_equal(unlink(t_path(dir, HF__PAGE_FILE)), 0);
+    t_rc(HF_ENOTFOUND, hf__page_look(dir, node, 4, &live));
+    assert_int_equal(access(t_path(dir, HF__PAGE_FILE), F_OK), -1); /* looking makes nothing */
+}
+
 /* A log without a page has no notes to make, and reads none. */
 static void no_page__is_no_trouble(void **state)
 {
@@ -303,6 +326,7 @@ static void no_page__is_no_trouble(void **state)
 
     (void)state;
     ack(NULL, 0, 1, 1);
+    assert_null(hf__page_live(NULL));
     t_ok(hf__page_read(NULL, &acks));
     assert_int_equal(acks.count, 0);
     hf__acks_free(&acks);
@@ -321,6 +345,7 @@ int main(void)
         T(garbage__is_nothing),
         T(slots__are_as_many_as_there_are),
         T(file__that_is_not_ours_alone_is_not_used),
+        T(numbers__are_seen_from_outside),
         T(no_page__is_no_trouble),
     };
 

@@ -43,6 +43,16 @@ typedef struct hf_inspect_incarnation {
     uint32_t alive;      /**< 1: a process holds its lock */
     int64_t pid;         /**< of the process that claimed it */
     uint64_t claimed_ms; /**< since 1970 */
+    /** 1: the process shows what it is doing, or what it did until it died: the numbers below, as
+        in hf_tm_stats. 0: they are not known, and 0 */
+    uint32_t counted;
+    uint64_t begun;
+    uint64_t committed;
+    uint64_t rolledback;
+    uint64_t active;
+    uint64_t owed;
+    uint64_t unconfirmed;
+    uint64_t alarms;
 } hf_inspect_incarnation;
 
 typedef struct hf_inspect_rm {
