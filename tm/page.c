@@ -85,8 +85,8 @@ static_assert(HEAD_BYTES + sizeof(struct hf__live) <= ENTRIES_AT, "and its numbe
 
 struct hf__page {
     int fd;
-    unsigned char *slot; /* mapped: USED_BYTES; NULL: we have none */
-    uint64_t seed;       /* checksum of our head */
+    unsigned char *slot;             /* mapped: USED_BYTES; NULL: we have none */
+    unsigned char seal[CHECK_BYTES]; /* of our head */
     unsigned char node[HF__NODE_ID_SIZE];
     char path[PATH_SIZE];
 };
@@ -99,12 +99,14 @@ struct hf__ack {
 
 /* -- bytes ------------------------------------------------------------------------------------ */
 
-static uint64_t check_of(uint64_t seed, const unsigned char entry[ENTRY_BYTES])
+/* Of an entry; seal: the checksum of the head that it lies under. */
+static uint64_t check_of(const unsigned char seal[CHECK_BYTES],
+                         const unsigned char entry[ENTRY_BYTES])
 {
-    unsigned char bytes[8 + ENTRY_BYTES - CHECK_BYTES];
+    unsigned char bytes[ENTRY_BYTES];
 
-    hf__put64(bytes, seed);
-    memcpy(bytes + 8, entry, ENTRY_BYTES - CHECK_BYTES);
+    memcpy(bytes, seal, CHECK_BYTES);
+    memcpy(bytes + CHECK_BYTES, entry, ENTRY_BYTES - CHECK_BYTES);
     return hf__store_hash(bytes, sizeof(bytes));
 }
 
@@ -215,7 +217,7 @@ static int take_slot(struct hf__page *page, unsigned slot, const struct hf__page
         return hf__error(HF_EIO, errno, "%s: map: %s", page->path, strerror(errno));
     page->slot = p;
     put_head(page->slot, owner);
-    page->seed = hf__get64(page->slot + HEAD_BYTES - CHECK_BYTES);
+    memcpy(page->seal, page->slot + HEAD_BYTES - CHECK_BYTES, CHECK_BYTES);
     return HF_OK;
 }
 
@@ -264,9 +266,9 @@ void hf__page_ack(struct hf__page *page, uint64_t place, const unsigned char gtr
 
     if (page == NULL || page->slot == NULL)
         return;
-    hf__put32(entry, hf__gtrid_incarnation(gtrid));
-    hf__put64(entry + 8, hf__gtrid_sequence(gtrid));
-    hf__put64(entry + ENTRY_BYTES - CHECK_BYTES, check_of(page->seed, entry));
+    memcpy(entry, gtrid + HF__NODE_ID_SIZE, 4); /* incarnation, sequence: as they are there */
+    memcpy(entry + 8, gtrid + HF__NODE_ID_SIZE + 4, 8);
+    hf__put64(entry + ENTRY_BYTES - CHECK_BYTES, check_of(page->seal, entry));
     memcpy(page->slot + ENTRIES_AT + place % HF__PAGE_ACKS * ENTRY_BYTES, entry, sizeof(entry));
 }
 
@@ -282,8 +284,6 @@ static int by_transaction(const void *a, const void *b)
 /* Add what a slot has to the list. */
 static int take_entries(const unsigned char slot[USED_BYTES], struct hf__acks *to)
 {
-    uint64_t seed = hf__get64(slot + HEAD_BYTES - CHECK_BYTES);
-
     if (to->room - to->count < HF__PAGE_ACKS) {
         size_t room = to->room + 4 * (size_t)HF__PAGE_ACKS;
         struct hf__ack *list = realloc(to->list, room * sizeof(*list));
@@ -296,7 +296,8 @@ static int take_entries(const unsigned char slot[USED_BYTES], struct hf__acks *t
     for (size_t i = 0; i < HF__PAGE_ACKS; i++) {
         const unsigned char *entry = slot + ENTRIES_AT + i * ENTRY_BYTES;
 
-        if (hf__get64(entry + ENTRY_BYTES - CHECK_BYTES) != check_of(seed, entry))
+        if (hf__get64(entry + ENTRY_BYTES - CHECK_BYTES) !=
+            check_of(slot + HEAD_BYTES - CHECK_BYTES, entry))
             continue;
         to->list[to->count++] =
             (struct hf__ack){.incarnation = hf__get32(entry), .sequence = hf__get64(entry + 8)};
