@@ -1,4 +1,5 @@
 # The units of tm: one program for each subject.
+hf_test(unit tm_fault tm/test_fault.c)
 hf_test(unit tm_xid tm/test_xid.c)
 hf_test(unit tm_record tm/test_record.c)
 hf_test(unit tm_inspect tm/test_inspect.c)
