@@ -10,6 +10,24 @@ hf_test(crash scale crash_scale.c support/flat_rm.c TIMEOUT 600)
 # LMDB has to find the test's pwrite() before libc's.
 set_target_properties(crash_fence crash_errors PROPERTIES ENABLE_EXPORTS ON)
 
+# Every failpoint x every scenario x a second crash in recovery; without failpoints there is none.
+if(HOLDFAST_FAULTS)
+    set(hf_rig matrix/rig.c matrix/world.c matrix/scenarios.c matrix/stores.c)
+    hf_test(crash matrix matrix/matrix.c ${hf_rig} TIMEOUT 900)
+    set_tests_properties(crash.matrix PROPERTIES LABELS matrix PROCESSORS 2)
+    foreach(pair IN ITEMS two,commit-before-decision two,release-early two,ack-before-durable
+            two,reuse-gtrid late,force-before-last-vote heuristic,forget-before-record
+            heuristic,rmfail-is-done read-only,read-only-gets-commit)
+        string(REPLACE "," ";" pair "${pair}")
+        list(GET pair 0 scenario)
+        list(GET pair 1 bug)
+        add_test(NAME crash.matrix.catches.${bug}
+            COMMAND "${CMAKE_CURRENT_LIST_DIR}/must_fail.sh" VIOLATION
+                $<TARGET_FILE:crash_matrix> --scenario ${scenario} --jobs 1 --plant ${bug})
+        set_tests_properties(crash.matrix.catches.${bug} PROPERTIES LABELS matrix TIMEOUT 300)
+    endforeach()
+endif()
+
 # A real full disk, where one can be had: root, a loop device, mkfs.ext4.
 hf_test_source(full_disk crash crash_full_disk.c)
 hf_test_source(fake_rm crash support/fake_rm.c)

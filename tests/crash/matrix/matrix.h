@@ -1,0 +1,83 @@
+/*
+ * tests/crash/matrix/matrix.h - the crash matrix: what its parts know of each other.
+ *
+ * A *run* is a scenario in a process that dies, or whose call fails, at the n-th hit of a
+ * failpoint; a recovery that dies at another; a clean recovery; and a judgement. The processes are
+ * forked from a driver that never opens anything itself. What the application was told lies in
+ * memory that is shared with the driver, so that it outlives the process that was told.
+ */
+#ifndef HF_TESTS_CRASH_MATRIX_H
+#define HF_TESTS_CRASH_MATRIX_H
+
+#include <stdbool.h>
+
+#include "holdfast/transaction.h"
+
+enum { STORES = 4, TXS_MAX = 24, POINTS_MAX = 256, DIR_SIZE = 256 };
+enum { A = 1, B = 2, C = 4, D = 8 }; /* stores, as a set */
+
+/* What the application knows of one of its transactions. */
+enum told { TOLD_NOTHING, TOLD_COMMITTED, TOLD_ROLLEDBACK, TOLD_HEURISTIC };
+
+struct promise {
+    unsigned stores; /* that it wrote its key to */
+    enum told told;
+    bool may_differ; /* a resource manager decides for itself in it */
+};
+
+/* Shared by the processes of one run. */
+struct shared {
+    unsigned count;
+    struct promise promises[TXS_MAX];
+    unsigned long hits[POINTS_MAX]; /* of each failpoint, in the last process that ended well */
+    char complaint[512];            /* of the judge */
+};
+
+/* How the stores answer. */
+enum temper {
+    PLAIN,    /* as kv does */
+    STUBBORN, /* store B answers XA_RETRY to the first commit of a process */
+    WILLFUL,  /* store B rolls back what it is told to commit, and says so: XA_HEURRB */
+    REFUSING, /* store B votes no */
+    LATE      /* stores B and C have TMUSEASYNC, and do all of it in xa_complete */
+};
+
+struct world {
+    const char *dir;
+    struct shared *shared;
+    enum temper temper;
+    uint32_t history;
+    bool background;
+    hf_tm *tm;
+    hf_rm *rm[STORES];
+    hf_instance *in[STORES];
+};
+
+struct scenario {
+    const char *name;
+    enum temper temper;
+    void (*run)(struct world *w);
+};
+
+extern const struct scenario hf_scenarios[];
+extern const unsigned hf_scenario_count;
+
+/* -- world.c ---------------------------------------------------------------------------------- */
+
+/* Open the node, adopting it where it was moved, and register all stores. Not started. */
+int world_open(struct world *w);
+/* Open the instances of a set of stores. */
+int world_instances(struct world *w, unsigned stores);
+/* Close what is open, as far as it can be. */
+void world_close(struct world *w);
+/* Open, recover until nothing is owed, close. 0, or 1: not in so many passes. */
+int world_recover(struct world *w);
+/* Does what the stores hold agree with what was promised? 0, or 1 and shared->complaint. */
+int world_judge(struct world *w);
+
+/* -- stores.c --------------------------------------------------------------------------------- */
+
+/* The switch of a store in such a world; dir is where a willful one keeps its marks. */
+const struct xa_switch_t *store_switch(unsigned store, enum temper temper, const char *dir);
+
+#endif
