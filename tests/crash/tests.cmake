@@ -15,6 +15,16 @@ if(HOLDFAST_FAULTS)
     set(hf_rig matrix/rig.c matrix/world.c matrix/scenarios.c matrix/stores.c)
     hf_test(crash matrix matrix/matrix.c ${hf_rig} TIMEOUT 900)
     set_tests_properties(crash.matrix PROPERTIES LABELS matrix PROCESSORS 2)
+    if(NOT HOLDFAST_SANITIZE) # which has a malloc of its own
+        hf_test(crash loops matrix/loops.c ${hf_rig} TIMEOUT 900)
+        set_tests_properties(crash.loops PROPERTIES LABELS loops)
+        add_test(NAME crash.loops.catches.rollback-after-unknown
+            COMMAND "${CMAKE_CURRENT_LIST_DIR}/must_fail.sh" VIOLATION
+                $<TARGET_FILE:crash_loops> --kind log-after --plant rollback-after-unknown)
+        set_tests_properties(crash.loops.catches.rollback-after-unknown PROPERTIES
+            LABELS loops TIMEOUT 300)
+        set_target_properties(crash_loops PROPERTIES ENABLE_EXPORTS ON)
+    endif()
     foreach(pair IN ITEMS two,commit-before-decision two,release-early two,ack-before-durable
             two,reuse-gtrid late,force-before-last-vote heuristic,forget-before-record
             heuristic,rmfail-is-done read-only,read-only-gets-commit)

@@ -79,5 +79,8 @@ int world_judge(struct world *w);
 
 /* The switch of a store in such a world; dir is where a willful one keeps its marks. */
 const struct xa_switch_t *store_switch(unsigned store, enum temper temper, const char *dir);
+/* From now on each call of a store, but xa_open and xa_close, asks whether it fails, before it does
+   anything and after: XAER_RMFAIL then. With a temper of PLAIN only. */
+void store_fail_calls(bool (*before)(void), bool (*after)(void));
 
 #endif

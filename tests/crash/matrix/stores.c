@@ -116,11 +116,57 @@ static int late_complete(int *handle, int *ret_code, int rmid, long flags)
     return XA_OK;
 }
 
+/* -- calls that fail --------------------------------------------------------------------------- */
+
+static bool (*fails_before)(void), (*fails_after)(void);
+
+#define FAILING(verb)                                                                              \
+    static int failing_##verb(XID *xid, int rmid, long flags)                                      \
+    {                                                                                              \
+        int rc = fails_before() ? XAER_RMFAIL : hf_kv_switch.xa_##verb##_entry(xid, rmid, flags);  \
+                                                                                                   \
+        return fails_after() ? XAER_RMFAIL : rc;                                                   \
+    }
+FAILING(start)
+FAILING(end)
+FAILING(prepare)
+FAILING(commit)
+FAILING(rollback)
+
+static int failing_recover(XID *xids, long count, int rmid, long flags)
+{
+    int rc = fails_before() ? XAER_RMFAIL : hf_kv_switch.xa_recover_entry(xids, count, rmid, flags);
+
+    return fails_after() ? XAER_RMFAIL : rc;
+}
+
+void store_fail_calls(bool (*before)(void), bool (*after)(void))
+{
+    fails_before = before;
+    fails_after = after;
+}
+
+static const struct xa_switch_t *failing_switch(void)
+{
+    static struct xa_switch_t failing;
+
+    failing = hf_kv_switch;
+    failing.xa_start_entry = failing_start;
+    failing.xa_end_entry = failing_end;
+    failing.xa_prepare_entry = failing_prepare;
+    failing.xa_commit_entry = failing_commit;
+    failing.xa_rollback_entry = failing_rollback;
+    failing.xa_recover_entry = failing_recover;
+    return &failing;
+}
+
 const struct xa_switch_t *store_switch(unsigned store, enum temper temper, const char *dir)
 {
     static struct xa_switch_t changed;
 
     (void)snprintf(marks, sizeof(marks), "%s", dir);
+    if (temper == PLAIN && fails_before != NULL)
+        return failing_switch();
     if (temper == PLAIN || !(store == 1 || (store == 2 && temper == LATE)))
         return &hf_kv_switch;
     changed = hf_kv_switch;

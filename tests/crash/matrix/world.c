@@ -71,7 +71,7 @@ int world_open(struct world *w)
         hf_rm_config config = HF_RM_CONFIG_INIT;
         char name[2] = {(char)('a' + i), '\0'}, info[DIR_SIZE];
 
-        (void)snprintf(info, sizeof(info), "dir=%s/%s;wait_ms=2000", w->dir, name);
+        (void)snprintf(info, sizeof(info), "dir=%s/%s;wait_ms=200", w->dir, name);
         config.name = name;
         config.xa = store_switch(i, w->temper, w->dir);
         config.ext = &hf_kv_ext;
