@@ -51,14 +51,15 @@ struct hf__history {
     uint64_t dropped;      /* lock */
 };
 
-int hf__history_open(const char *dir, struct hf__history **ret)
+int hf__history_open(const char *dir, bool alone, struct hf__history **ret)
 {
     struct hf__store_config cfg = {.dir = dir,
                                    .file = HF__HISTORY_FILE,
                                    .companions = HF__HISTORY_COMPANIONS,
                                    .application = HF__HISTORY_APPLICATION,
                                    .format = HF__HISTORY_FORMAT,
-                                   .flags = HF__STORE_CREATE | HF__STORE_CACHED};
+                                   .flags = HF__STORE_CREATE | HF__STORE_CACHED |
+                                            (alone ? HF__STORE_CHECKED : 0)};
     struct hf__history *h = calloc(1, sizeof(*h));
     int rc;
 

@@ -14,7 +14,7 @@
 struct hf__history;
 
 /* Opened while the log holds byte 0 of the lock file, and closed so. */
-int hf__history_open(const char *dir, struct hf__history **ret);
+int hf__history_open(const char *dir, bool alone, struct hf__history **ret);
 void hf__history_close(struct hf__history *h);
 /* Clear away what killed readers left. */
 void hf__history_sweep(struct hf__history *h);

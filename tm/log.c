@@ -983,7 +983,7 @@ static bool is_alive(void *user, uint32_t incarnation)
 }
 
 /* The history is for people, and the page spares recovery work: that one cannot be opened is told,
-   and nothing more. */
+   and nothing more; of the two the history is the graver. */
 static void open_companions(struct hf__log *log, const char *dir)
 {
     struct hf__page_owner me = {.incarnation = log->incarnation, .nonce = log->nonce};
@@ -992,7 +992,7 @@ static void open_companions(struct hf__log *log, const char *dir)
     if (hf__page_open(dir, &me, is_alive, log, &log->page) != HF_OK)
         (void)snprintf(log->warning, sizeof(log->warning), "there is no shared page: %s",
                        hf_error_last()->text);
-    if (hf__history_open(dir, &log->history) != HF_OK) /* the graver of the two */
+    if (hf__history_open(dir, !hf__store_shared(log->store), &log->history) != HF_OK)
         (void)snprintf(log->warning, sizeof(log->warning), "there is no history: %s",
                        hf_error_last()->text);
 }
@@ -1035,7 +1035,7 @@ int hf__log_open_with(const char *dir, const char *nonce, struct hf__log **ret)
                                    .companions = HF__LOG_COMPANIONS,
                                    .application = HF__LOG_APPLICATION,
                                    .format = HF__LOG_FORMAT,
-                                   .flags = HF__STORE_CREATE};
+                                   .flags = HF__STORE_CREATE | HF__STORE_CHECKED};
     struct hf__log *log = calloc(1, sizeof(*log));
     struct claim c = {.log = log, .dir = dir, .nonce = hf__place_nonce(nonce)};
     int rc;

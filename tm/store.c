@@ -38,6 +38,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,6 +50,7 @@
 #include "holdfast/internal/fault.h"
 #include "holdfast/internal/store.h"
 #include "store_dir.h"
+#include "store_pages.h"
 #include "store_queue.h"
 
 enum {
@@ -56,8 +58,10 @@ enum {
     RECORD_VERSION = 1,
     HEADER_SIZE = 16,
     CHECKSUM_SIZE = 8,
-    HEAD_SIZE = 64,       /* payload of the head record */
-    GROW_BYTES = 1 << 20, /* the file grows by this */
+    CHECK_BYTES_MAX = 64 << 20, /* a file that is larger is not checked when it is opened */
+    HEAD_SIZE = 72,             /* payload of the head record */
+    HEAD_SIZE_MIN = 64,         /* and before it had the number of its commit */
+    GROW_BYTES = 1 << 20,       /* the file grows by this */
     /* Allocated beyond the last page in use, for finishing old work: the largest decision (1,000
        branches, 76 KB) may eat into it, and then is written again twice before LMDB uses pages
        anew. */
@@ -259,9 +263,12 @@ static int read_head(struct hf__store_txn *t, struct head *ret)
 
     if (rc != HF_OK)
         return rc;
-    if (r.size < HEAD_SIZE)
+    if (r.size < HEAD_SIZE_MIN)
         return damaged(t->store, "head too short", r.sequence);
     p = r.data;
+    if (r.size >= HEAD_SIZE && hf__get64(p + 64) + t->writes != mdb_txn_id(t->mdb))
+        return hf__error(HF_EBACKINTIME, 0, "%s: an older state of it has come back: commit %llu",
+                         t->store->dir.path, (unsigned long long)hf__get64(p + 64));
     ret->application = hf__get32(p);
     ret->format = hf__get32(p + 4);
     memcpy(ret->identity, p + 8, HF__STORE_ID_SIZE);
@@ -271,6 +278,13 @@ static int read_head(struct hf__store_txn *t, struct head *ret)
     memcpy(ret->former, p + 48, HF__STORE_ID_SIZE);
     ret->sequence = r.sequence;
     return HF_OK;
+}
+
+/* The head, unread, in its place: was it written by that commit? */
+static bool is_head_of(const unsigned char *value, size_t size, uint64_t txnid)
+{
+    return size < HEADER_SIZE + HEAD_SIZE + CHECKSUM_SIZE ||
+           hf__get64(value + HEADER_SIZE + 64) == txnid;
 }
 
 static int write_head(struct hf__store_txn *t)
@@ -285,6 +299,7 @@ static int write_head(struct hf__store_txn *t)
     hf__put64(p + 32, t->head.count);
     hf__put64(p + 40, t->head.sum);
     memcpy(p + 48, t->head.former, HF__STORE_ID_SIZE);
+    hf__put64(p + 64, mdb_txn_id(t->mdb));
     return put_sealed(t, head_key, sizeof(head_key), 0, t->head.sequence, p, sizeof(p), 0, &unused);
 }
 
@@ -728,6 +743,24 @@ int hf__store_apply_new(struct hf__store *s, hf__store_fn *fn, void *arg)
 
 /* -- verify ----------------------------------------------------------------------------------- */
 
+/* The pages that a reader holds. HF_EBUSY: others commit faster than we look. */
+static int verify_pages(struct hf__store *s, struct hf__store_txn **t)
+{
+    enum { TRIES = 100 };
+    mdb_filehandle_t fd;
+    int rc = HF_EBUSY;
+
+    (void)mdb_env_get_fd(s->env, &fd);
+    for (int i = 0; i < TRIES && rc == HF_EBUSY; i++) {
+        hf__store_read_end(*t);
+        *t = NULL;
+        rc = hf__store_read_begin(s, t);
+        if (rc == HF_OK)
+            rc = hf__pages_check(fd, s->dir.path, mdb_txn_id((*t)->mdb), is_head_of);
+    }
+    return rc;
+}
+
 int hf__store_verify(struct hf__store *s)
 {
     struct hf__store_txn *t = NULL;
@@ -736,11 +769,10 @@ int hf__store_verify(struct hf__store *s)
     MDB_cursor *cursor = NULL;
     MDB_val k, v;
     uint64_t count = 0, sum = 0, one = 0;
-    int rc = hf__store_read_begin(s, &t);
+    int rc = verify_pages(s, &t);
 
-    if (rc != HF_OK)
-        return rc;
-    rc = read_head(t, &head);
+    if (rc == HF_OK)
+        rc = read_head(t, &head);
     if (rc == HF_ENOTFOUND)
         rc = damaged(s, "the head record is missing", 0);
     if (rc == HF_OK && (rc = mdb_cursor_open(t->mdb, s->dbi, &cursor)) != 0)
@@ -939,10 +971,28 @@ static int settle_head(struct hf__store *s)
                : hf__store_dir_set_mark(&s->dir, s->identity);
 }
 
+/* Before LMDB sees them. An empty file is for LMDB to make. */
+static int check_pages(struct hf__store *s)
+{
+    int fd = openat(s->dir.dir_fd, s->dir.file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), rc;
+    struct stat st;
+
+    if (fd < 0)
+        return hf__error(HF_EIO, errno, "%s: open: %s", s->dir.path, strerror(errno));
+    rc = fstat(fd, &st) != 0 || st.st_size > 0
+             ? hf__pages_check(fd, s->dir.path, HF__PAGES_NEWEST, is_head_of)
+             : HF_OK;
+    (void)close(fd);
+    return rc;
+}
+
 static int open_files(struct hf__store *s, const struct hf__store_config *cfg)
 {
     int rc = hf__store_dir_check_file(&s->dir, cfg, &s->file_bytes);
 
+    if (rc == HF_OK && s->file_bytes <= CHECK_BYTES_MAX && (cfg->flags & HF__STORE_CHECKED) != 0 &&
+        !hf__store_dir_shared(&s->dir))
+        rc = check_pages(s);
     if (rc == HF_OK || rc == HF_ENOTFOUND)
         rc = open_env(s, cfg);
     return rc == HF_OK ? settle_head(s) : rc;

@@ -129,6 +129,18 @@ static long holder(const struct hf__store_dir *d, uint64_t byte)
     return l.l_pid > 0 ? l.l_pid : -1;
 }
 
+bool hf__store_dir_shared(const struct hf__store_dir *d)
+{
+    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 1};
+
+    return d->lock_fd >= 0 && (fcntl(d->lock_fd, F_GETLK, &l) != 0 || l.l_type != F_UNLCK);
+}
+
+int hf__store_shared(struct hf__store *s)
+{
+    return hf__store_dir_shared(hf__store_place(s));
+}
+
 int hf__store_lock_try(struct hf__store *s, uint64_t byte)
 {
     return try_lock(hf__store_place(s), byte);

@@ -5,6 +5,7 @@
 #ifndef HF_TM_STORE_DIR_H
 #define HF_TM_STORE_DIR_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "holdfast/internal/store.h"
@@ -34,6 +35,9 @@ struct hf__store_dir *hf__store_place(struct hf__store *store);
  */
 int hf__store_dir_open(struct hf__store_dir *dir, const struct hf__store_config *config);
 void hf__store_dir_close(struct hf__store_dir *dir);
+
+/* Does another process hold any byte but 0? True also if that cannot be told. */
+bool hf__store_dir_shared(const struct hf__store_dir *dir);
 
 /* Byte 0, so that one process at a time opens or closes. HF_OK also if there is no lock file. */
 int hf__store_dir_take(const struct hf__store_dir *dir);

@@ -765,9 +765,84 @@ static void fork__leaves_the_store_to_the_parent(void **state)
     hf__store_close(s);
 }
 
+/* -- the structure of the file ---------------------------------------------------------------- */
+
+struct churn {
+    unsigned seed, from, until;
+};
+
+/* Puts and deletes by lot: short values, long ones that need pages of their own, long keys. */
+static int churn(struct hf__store_txn *t, void *arg)
+{
+    static unsigned char value[20000];
+    struct churn *c = arg;
+    int rc = HF_OK;
+
+    for (unsigned i = c->from; rc == HF_OK && i < c->until; i++) {
+        unsigned n = (unsigned)rand_r(&c->seed) % 4000;
+        char key[HF__STORE_KEY_MAX + 1];
+
+        (void)snprintf(key, sizeof(key), "%0*u", n % 7 == 0 ? 300 : 8, n);
+        if (rand_r(&c->seed) % 3 == 0)
+            rc = hf__store_delete(t, key, strlen(key));
+        else
+            rc = hf__store_put(t, key, strlen(key), 7, value,
+                               n % 50 == 0 ? sizeof(value) : (size_t)(n % 300));
+        rc = rc == HF_ENOTFOUND ? HF_OK : rc;
+    }
+    return rc;
+}
+
+static void verify__finds_nothing_in_a_file_that_is_good(void **state)
+{
+    struct churn c = {.seed = 7};
+    struct hf__store *s = open_store();
+
+    (void)state;
+    for (unsigned batch = 0; batch < 200; batch++) {
+        c.from = batch * 40;
+        c.until = c.from + 1 + batch % 40;
+        t_ok(hf__store_apply(s, churn, &c));
+        if (batch % 5 == 0)
+            t_ok(hf__store_verify(s));
+        if (batch % 50 == 49) {
+            hf__store_close(s);
+            t_ok(try_open(HF__STORE_CHECKED, &s));
+        }
+    }
+    hf__store_close(s);
+}
+
+static void *churn_on(void *user)
+{
+    struct churn c = {.seed = 9, .until = 3};
+
+    for (int i = 0; i < 300; i++)
+        if (hf__store_apply(user, churn, &c) != HF_OK)
+            return user;
+    return NULL;
+}
+
+static void verify__works_beside_a_writer(void **state)
+{
+    struct hf__store *s = open_store();
+    pthread_t writer;
+    void *failed;
+
+    (void)state;
+    assert_int_equal(pthread_create(&writer, NULL, churn_on, s), 0);
+    for (int i = 0; i < 100; i++)
+        t_ok(hf__store_verify(s));
+    assert_int_equal(pthread_join(writer, &failed), 0);
+    assert_null(failed);
+    hf__store_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(verify__finds_nothing_in_a_file_that_is_good),
+        T(verify__works_beside_a_writer),
         T(record__of_any_size_is_read_back),
         T(record__of_the_largest_size_is_read_back),
         T(record__is_replaced_and_deleted),

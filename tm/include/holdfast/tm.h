@@ -166,7 +166,8 @@ typedef struct hf_tm_stats {
  * @retval HF_ENEWER      a newer version of Holdfast wrote the log.
  * @retval HF_EDAMAGED    a record is damaged or missing; see hf_error_last() and `txctl log
  *                        verify`.
- * @retval HF_EBACKINTIME a living process holds an incarnation that the log does not know.
+ * @retval HF_EBACKINTIME a living process holds an incarnation that the log does not know, or the
+ *                        log's newest commits are gone: an older state of it has come back.
  * @retval HF_EMOVED      the node lies elsewhere than when it was used last (machine id, file
  *                        system, inode), or the nonce is another: hf_error_last() says which. Two
  *                        running copies of one node would roll back each other's work, so nothing

@@ -41,6 +41,10 @@ enum {
     HF__STORE_EXCLUSIVE = 4, /* no other process may have it open: HF_EOWNED */
     HF__STORE_CACHED = 8,    /* what is read may be in the page cache only: opening is cheap, and
                                 nothing may be concluded from what is not there any more */
+    /* check the structure of the file before LMDB sees it, which may die of a damaged one; all of
+       it is read, so for small ones. Not while other processes have the lock file locked: they may
+       be writing. */
+    HF__STORE_CHECKED = 16,
 };
 
 struct hf__store_config {
@@ -103,6 +107,8 @@ void hf__store_lock_release(struct hf__store *store, uint64_t byte);
    HF_EIO. */
 int hf__store_lock_all(struct hf__store *store);
 long hf__store_lock_holder(struct hf__store *store, uint64_t byte);
+/* 1: another process holds any byte but 0, or that cannot be told. */
+int hf__store_shared(struct hf__store *store);
 
 int hf__store_info(struct hf__store *store, struct hf__store_info *ret);
 const unsigned char *hf__store_identity(const struct hf__store *store); /* borrowed, 16 bytes */
