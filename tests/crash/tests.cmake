@@ -25,6 +25,11 @@ if(HOLDFAST_FAULTS)
             LABELS loops TIMEOUT 300)
         set_target_properties(crash_loops PROPERTIES ENABLE_EXPORTS ON)
     endif()
+    if(TARGET txctl)
+        hf_test(crash flips matrix/flips.c ${hf_rig} ARGUMENTS $<TARGET_FILE:txctl>
+            TIMEOUT 900)
+        set_tests_properties(crash.flips PROPERTIES LABELS flips PROCESSORS 2)
+    endif()
     foreach(pair IN ITEMS two,commit-before-decision two,release-early two,ack-before-durable
             two,reuse-gtrid late,force-before-last-vote heuristic,forget-before-record
             heuristic,rmfail-is-done read-only,read-only-gets-commit)

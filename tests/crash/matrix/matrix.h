@@ -48,6 +48,7 @@ struct world {
     enum temper temper;
     uint32_t history;
     bool background;
+    bool stores_alone; /* judge the stores, and not log and history */
     hf_tm *tm;
     hf_rm *rm[STORES];
     hf_instance *in[STORES];

@@ -235,6 +235,8 @@ int world_judge(struct world *w)
     bad = rc == HF_OK ? judge_stores(w, &differ)
                       : complain(w, "opening: %s: %s", hf_strerror_name(rc), hf_error_last()->text);
     world_close(w);
+    if (w->stores_alone)
+        return bad;
     if (bad == 0)
         bad = judge_log(w, &heuristics);
     if (bad == 0 && differ > heuristics)
