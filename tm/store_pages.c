@@ -15,7 +15,8 @@
  *   free list transaction 8 -> count 8, page numbers 8 each, highest first
  *
  * Commit n writes the meta page n mod 2. Every commit is one higher than the last, so that the two
- * differ by one. Both trees are whole: what commit n took out of use is not used again before n + 2.
+ * differ by one. Both trees are whole: what commit n took out of use is used again by n + 2 at the
+ * earliest.
  *
  * Bytes that LMDB does not read, or that it sets anew, are not looked at.
  */
