@@ -12,13 +12,15 @@
  *   RELEASING
  *             ENDING -> COMMITTING_ONE -> (ROLLING_BACK) -> RECORDING -> FORGETTING
  *   spoilt:   ENDING | VOTING | FORCING -> ROLLING_BACK -> RECORDING -> FORGETTING
- *   settle:   COMMITTING -> PROBING -> (COMMITTING -> PROBING) -> RECORDING -> FORGETTING ->
- *   RELEASING
+ *   settle:   COMMITTING -> PROBING -> (DETACHING) -> (COMMITTING -> PROBING) -> RECORDING ->
+ *   FORGETTING -> RELEASING
+ *   recovery's rollback: ROLLING_BACK -> (DETACHING -> ROLLING_BACK) -> RECORDING -> FORGETTING
  *
  * If we crash in ...       on disk          recovery ...
  *   ENDING, VOTING           nothing          rolls back what is prepared (presumed abort)
  *   FORCING                  either           commits, or rolls back: nobody was told anything
  *   COMMITTING, PROBING      the decision     commits what is still prepared, proves the rest
+ *   DETACHING                as before        finds the session gone, or detaches it
  *   RECORDING                decision, or     is told the same heuristics again, records them
  *                            with heuristics
  *   FORGETTING               heuristics       forgets what is still listed
@@ -105,7 +107,7 @@ void hf__coord_settle(struct hf__coord *c, enum hf__decision decision)
     for (unsigned i = 0; i < c->count; i++) {
         struct hf__branch *b = &c->branches[i];
 
-        b->tried = false;
+        b->tried = b->denied = false;
         if (b->seen == HF__SEEN_NOT_REACHED)
             continue;
         if (b->state == HF__B_UNFORGOTTEN)
@@ -192,6 +194,7 @@ static bool is_heuristic(int code)
 static void judge_commit(struct hf__coord *c, struct hf__branch *b, int code)
 {
     b->tried = true;
+    b->denied = code == XAER_NOTA && b->seen != HF__SEEN_NOT_REACHED;
     if (code == XA_OK) {
         set_fate(b, HF__B_COMMITTED, HF__FATE_COMMITTED);
         c->changed = true;
@@ -227,8 +230,20 @@ static void judge_commit_one(struct hf__coord *c, struct hf__branch *b, int code
     }
 }
 
+/* XAER_NOTA of a branch that is known to be prepared: may a stale session that holds it be got rid
+   of? */
+static bool may_detach(const struct hf__branch *b)
+{
+    return b->denied && b->can_detach && !b->detached;
+}
+
 static void judge_rollback(struct hf__coord *c, struct hf__branch *b, int code)
 {
+    b->denied = code == XAER_NOTA && b->seen == HF__SEEN_IN_SCAN;
+    if (b->denied) { /* the scan lists it: somebody holds it, or has just ended it */
+        set_fate(b, may_detach(b) ? HF__B_HELD : HF__B_LEFT, HF__FATE_ROLLEDBACK);
+        return;
+    }
     if (code == XA_OK || is_rb(code) || code == XAER_RMERR || (code == XAER_NOTA && !b->tried)) {
         set_fate(b, HF__B_ROLLEDBACK, HF__FATE_ROLLEDBACK);
     } else if (is_heuristic(code)) {
@@ -274,9 +289,14 @@ void hf__coord_answer(struct hf__coord *c, unsigned branch, int xa_code)
     judges[b->state](c, b, xa_code);
 }
 
-/* It was told to commit and no proof can be had; the record says so, once. */
+/* It was told to commit and no proof can be had; the record says so, once. But what a scan of this
+   pass lists, and is denied, is owed. */
 static void leave_unconfirmed(struct hf__coord *c, struct hf__branch *b)
 {
+    if (b->denied && b->seen == HF__SEEN_IN_SCAN) {
+        b->state = may_detach(b) ? HF__B_HELD : HF__B_OWED;
+        return;
+    }
     b->state = HF__B_UNCONFIRMED;
     c->changed = c->changed || !b->unconfirmed;
     b->unconfirmed = true;
@@ -301,13 +321,27 @@ void hf__coord_probed(struct hf__coord *c, unsigned branch, enum hf_probe answer
         c->changed = true;
         break;
     case HF_PROBE_PREPARED:
-        b->state = b->tried ? HF__B_OWED : HF__B_PREPARED;
+        b->state = may_detach(b) ? HF__B_HELD : b->tried ? HF__B_OWED : HF__B_PREPARED;
         break;
     case HF_PROBE_UNKNOWN:
     default:
         leave_unconfirmed(c, b);
         break;
     }
+}
+
+/* Gone or not, nothing is concluded of the branch: it is told again, or it stays owed. */
+void hf__coord_detached(struct hf__coord *c, unsigned branch, bool gone)
+{
+    struct hf__branch *b = &c->branches[branch];
+
+    HF_CHECK(c->waiting && branch < c->count && b->state == HF__B_DETACHING);
+    c->waiting = false;
+    b->detached = true;
+    if (gone)
+        b->state = HF__B_PREPARED;
+    else
+        b->state = c->decision == HF__COMMIT ? HF__B_OWED : HF__B_LEFT;
 }
 
 void hf__coord_logged(struct hf__coord *c, enum hf__logged result)
@@ -413,13 +447,19 @@ static enum hf__coord_phase following(struct hf__coord *c)
         return HF__P_PROBING;
     case HF__P_PROBING: /* a probe may have found a branch prepared that was not told in this pass
     */
+        if (any_in(c, HF__B_HELD))
+            return HF__P_DETACHING;
         return any_in(c, HF__B_PREPARED) ? HF__P_COMMITTING : HF__P_RECORDING;
+    case HF__P_DETACHING:
+        if (!any_in(c, HF__B_PREPARED))
+            return HF__P_RECORDING;
+        return c->decision == HF__COMMIT ? HF__P_COMMITTING : HF__P_ROLLING_BACK;
     case HF__P_COMMITTING_ONE:
         if (any_in(c, HF__B_DOUBTFUL))
             return HF__P_ROLLING_BACK;
         return HF__P_RECORDING;
     case HF__P_ROLLING_BACK:
-        return HF__P_RECORDING;
+        return any_in(c, HF__B_HELD) ? HF__P_DETACHING : HF__P_RECORDING;
     case HF__P_RECORDING:
         return HF__P_FORGETTING;
     case HF__P_FORGETTING:
@@ -444,6 +484,7 @@ static const struct step steps[HF__P_COUNT] = {
     [HF__P_ROLLING_BACK] = {HF__ACT_ROLLBACK, HF__B_ROLLING_BACK,
                             1u << HF__B_IDLE | 1u << HF__B_DOUBTFUL | 1u << HF__B_PREPARED},
     [HF__P_PROBING] = {HF__ACT_PROBE, HF__B_PROBING, 1u << HF__B_SUSPECT},
+    [HF__P_DETACHING] = {HF__ACT_DETACH, HF__B_DETACHING, 1u << HF__B_HELD},
     [HF__P_FORGETTING] = {HF__ACT_FORGET, HF__B_FORGETTING, 1u << HF__B_RECORDED},
 };
 
@@ -515,9 +556,9 @@ struct hf__act hf__coord_next(struct hf__coord *c)
 
     HF_CHECK(!c->waiting && c->phase != HF__P_OPEN);
     /* Bound: phases only follow one another forward, but for PROBING -> COMMITTING, which a
-       branch causes
-       once, because xa_commit sets `tried`. A phase has two rounds, COMMITTING two for each rank
-       that is prepared when the round begins: a round tells all of that rank. */
+       branch causes once, because xa_commit sets `tried`, and for what follows DETACHING, which it
+       causes once, because that sets `detached`. A phase has two rounds, COMMITTING two for each
+       rank that is prepared when the round begins: a round tells all of that rank. */
     while (c->phase != HF__P_DONE) {
         bool ask_log = c->phase == HF__P_FORCING || (c->phase == HF__P_RECORDING && must_record(c));
 

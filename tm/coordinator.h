@@ -7,7 +7,7 @@
  *
  *   hf__coord_init; hf__coord_commit | hf__coord_rollback | hf__coord_settle
  *   while ((act = hf__coord_next(c)).kind != HF__ACT_DONE) { perform; hf__coord_answer | _logged |
- *   _probed }
+ *   _probed | _detached }
  *
  * A branch that is `async` may be asked for its vote, and told to commit, while others have not
  * answered yet: after such an action the shell may ask for the next one at once. HF__ACT_WAIT says
@@ -52,7 +52,8 @@ enum hf__branch_state {
     HF__B_LEFT,        /* rolling back, lost sight of: recovery's scan finds it if it is prepared */
     HF__B_OWED,        /* has to commit; the last answer was "not now", or nobody answers */
     HF__B_SUSPECT,     /* told to commit, answered with what proves nothing: a probe is due */
-    HF__B_UNCONFIRMED, /* the same, and no probe can tell */
+    HF__B_HELD,        /* prepared, and denied all the same: a stale session is to be detached */
+    HF__B_UNCONFIRMED, /* told to commit, no proof, and no probe can tell */
     HF__B_HEURISTIC,   /* decided by itself: see code; not recorded */
     HF__B_RECORDED,    /* the same, recorded: xa_forget is due */
     HF__B_FORGOTTEN,   /* the same, recorded if it had to be, and forgotten */
@@ -64,6 +65,7 @@ enum hf__branch_state {
     HF__B_COMMITTING_ONE, /* one-phase */
     HF__B_ROLLING_BACK,
     HF__B_PROBING,
+    HF__B_DETACHING,
     HF__B_FORGETTING,
     HF__B_STATE_COUNT
 };
@@ -91,6 +93,9 @@ struct hf__branch {
     uint8_t seen;     /* enum hf__seen; settling only */
     bool async;       /* xa_prepare and xa_commit need not wait for others' answers */
     bool can_probe;   /* its resource manager offers a probe */
+    bool can_detach;  /* its resource manager can get rid of a stale session; recovery only */
+    bool detached;    /* it was asked to: once in a pass */
+    bool denied;      /* the last answer was XAER_NOTA; recovery only */
     bool tried;       /* xa_commit was sent since it was last known to be prepared */
     bool heuristic;   /* damage: ended otherwise than decided; stays in the record */
     bool unconfirmed; /* the record says already that it is unconfirmed */
@@ -106,6 +111,7 @@ enum hf__coord_phase {
     HF__P_COMMITTING_ONE,
     HF__P_ROLLING_BACK,
     HF__P_PROBING,
+    HF__P_DETACHING, /* stale sessions that hold branches are got rid of */
     HF__P_RECORDING, /* the record with what branches did by themselves is being forced */
     HF__P_FORGETTING,
     HF__P_RELEASING,
@@ -139,6 +145,7 @@ enum hf__act_kind {
     HF__ACT_COMMIT_ONE, /* xa_commit(TMONEPHASE) */
     HF__ACT_ROLLBACK,   /* xa_rollback */
     HF__ACT_PROBE,      /* ask what became of the branch */
+    HF__ACT_DETACH,     /* get rid of a stale session that holds the branch */
     HF__ACT_RECORD,     /* force the record again, with every branch's state */
     HF__ACT_FORGET,     /* xa_forget */
     HF__ACT_RELEASE,    /* remove the record, some time: needs no answer */
@@ -148,7 +155,7 @@ enum hf__act_kind {
 
 struct hf__act {
     enum hf__act_kind kind;
-    unsigned branch; /* END to PROBE, FORGET */
+    unsigned branch; /* END to DETACH, FORGET */
 };
 
 enum hf__logged {
@@ -158,7 +165,7 @@ enum hf__logged {
 };
 
 /* branches: count of them, HF__B_ACTIVE or HF__B_IDLE, everything else zero but rank, async and
-   can_probe. */
+   can_probe; recovery also sets seen and can_detach of one that it rolls back. */
 void hf__coord_init(struct hf__coord *c, struct hf__branch *branches, unsigned count);
 
 /* Ask for one of the three, once. */
@@ -182,6 +189,8 @@ struct hf__act hf__coord_next(struct hf__coord *c);
 void hf__coord_answer(struct hf__coord *c, unsigned branch,
                       int xa_code); /* END to ROLLBACK, FORGET */
 void hf__coord_probed(struct hf__coord *c, unsigned branch, enum hf_probe answer);
+/* gone: no stale session holds the branch any more. */
+void hf__coord_detached(struct hf__coord *c, unsigned branch, bool gone);
 void hf__coord_logged(struct hf__coord *c, enum hf__logged result); /* FORCE, RECORD */
 
 /* After HF__ACT_DONE. */

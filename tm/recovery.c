@@ -16,12 +16,15 @@
  *   4   Records are read after our own forced fence, in a newer snapshot.
  *   7   A branch counts as absent only if its record was read before a complete scan began.
  *   10  Only XIDs of this node, of the scanned resource manager's durable id, are touched.
+ *   13  A stale session is to be got rid of only for a branch that steps 2 and 4 let this pass end:
+ *       of a fenced incarnation, or of a transaction of ours that was over when it began.
  *   14  Nothing here is remembered between passes: interrupted anywhere, the next one starts over.
  *
  * If we crash after ...          on disk                   the next pass
  *   a fence                      the fence                 goes on from there
  *   an xa_commit                 the decision              proves it, or shows it unconfirmed
  *   an xa_rollback               nothing                   finds nothing any more
+ *   a stale session's end        as before                 tells the branch, which nobody holds
  *   the history's entries        entries and decisions     proves, releases; entries stay
  *   a release                    maybe the decision        proves, releases
  *
@@ -329,6 +332,24 @@ static void probe_branch(struct settle *s, unsigned branch)
     hf__coord_probed(&s->c, branch, answer);
 }
 
+/* XAER_NOTA of a branch that is prepared: the resource manager looks for a session that died, and
+   hangs on. What is not got rid of is looked for again in the next pass. */
+static void detach_branch(struct settle *s, unsigned branch)
+{
+    const struct target *t = s->reached[branch];
+    const struct hf__rec_branch *b = &s->rec->branches[branch];
+    uint64_t started = hf__timeline_now();
+    int code = -1;
+    XID xid;
+
+    hf__xid_make(&xid, s->rec->gtrid, b->rm_id, b->number);
+    if (!t->instance->broken && !hf__log_failed(s->pass->tm->log))
+        code = t->rm->ext.detach(t->rm->ext_user, t->instance->rmid, &xid, b->token, b->token_size);
+    hf__timeline_add(&s->timeline, HF_CALL_DETACH, b->number, code, started);
+    HF_FAULT("recovery:detached");
+    hf__coord_detached(&s->c, branch, code == 0);
+}
+
 /* The record again, with what became of its branches. What is not reached stays as it was. */
 static void record_again(struct settle *s)
 {
@@ -444,6 +465,9 @@ static void run(struct settle *s)
         case HF__ACT_PROBE:
             probe_branch(s, act.branch);
             break;
+        case HF__ACT_DETACH:
+            detach_branch(s, act.branch);
+            break;
         case HF__ACT_RELEASE:
             release(s, 0);
             break;
@@ -476,6 +500,9 @@ static int note_undone(struct pass *p, const struct settle *s)
     put_span(s, &span);
     u = &p->undone[p->undone_count++];
     *u = (struct undone){.event = span.events[0], .began_ms = span.began_ms};
+    for (unsigned i = 1; i < span.count; i++)
+        if (span.events[i].call == HF_CALL_ROLLBACK) /* the one after a stale session was ended */
+            u->event = span.events[i];
     memcpy(u->gtrid, s->rec->gtrid, HF__GTRID_SIZE);
     return HF_OK;
 }
@@ -510,6 +537,8 @@ static int roll_back(struct pass *p, struct target *t, const unsigned char gtrid
         rec.sequence = have != NULL ? have->sequence : 0;
         s.again = have != NULL;
         s.branches[before].state = HF__B_PREPARED;
+        s.branches[before].seen = HF__SEEN_IN_SCAN;
+        s.branches[before].can_detach = t->rm->ext.detach != NULL;
         s.reached[before] = t;
         s.rec = &rec;
         hf__coord_init(&s.c, s.branches, count);
@@ -749,6 +778,7 @@ static int prepare_settle(struct settle *s)
         hf__branch_load(rec->decision, &rec->branches[i], &s->branches[i]);
         s->branches[i].seen = (uint8_t)seen_in(s->reached[i], rec, &rec->branches[i]);
         s->branches[i].can_probe = s->reached[i] != NULL && s->reached[i]->rm->ext.probe != NULL;
+        s->branches[i].can_detach = s->reached[i] != NULL && s->reached[i]->rm->ext.detach != NULL;
     }
     hf__coord_init(&s->c, s->branches, rec->count);
     hf__coord_settle(&s->c, rec->decision);

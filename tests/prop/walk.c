@@ -14,7 +14,8 @@
  * synchronous call is out, or before the next action is asked for, is only taken; after the
  * synchronous one's, and after WAIT, the next action is asked for at once. Nothing is lost by that:
  * until it is asked answers do nothing but be taken, in any order to the same end, and WAIT has
- * nothing to give before the last.
+ * nothing to give before the last. The first branch offers a probe and a detach, or neither; the
+ * second one of them.
  *
  * Three branches, in ten settings of ranks and of who is asynchronous, without probes: the deciding
  * life only, to its end or to any crash, with one code of each class (walk_class.c proves that the
@@ -84,6 +85,7 @@ void walk_violate(const char *invariant, const char *why)
 
 static uint64_t cell_hits[MODE_COUNT][HF__B_STATE_COUNT][CODE_COUNT];
 static uint64_t probe_hits[MODE_COUNT][4];
+static uint64_t detach_hits[MODE_COUNT][2];
 static uint64_t log_hits[MODE_COUNT][2][3];
 static uint64_t beside_hits[5][CODE_COUNT];
 static uint64_t crash_hits[2];
@@ -149,6 +151,11 @@ void walk_cell_probe(enum mode mode, enum hf_probe answer)
     probe_hits[mode][answer]++;
 }
 
+void walk_cell_detach(enum mode mode, bool gone)
+{
+    detach_hits[mode][gone]++;
+}
+
 void walk_cell_log(enum mode mode, enum hf__act_kind act, enum hf__logged answer)
 {
     log_hits[mode][act == HF__ACT_FORCE ? 0 : 1][answer]++;
@@ -170,6 +177,11 @@ static unsigned count_log_cells(unsigned *ret_all)
         for (mode = 0; mode < MODE_COUNT; mode++)
             reached += count_cell(log_hits[mode][1][i], mode_names[mode], "RECORD", log_names[i]);
         *ret_all += 1 + MODE_COUNT;
+    }
+    for (i = 0; i < 2; i++) {
+        reached += count_cell(detach_hits[SETTLING][i], "settling", "DETACHING", i ? "1" : "0");
+        reached += count_cell(detach_hits[UNDOING][i], "undoing", "DETACHING", i ? "1" : "0");
+        *ret_all += 2;
     }
     for (i = 0; i < 4; i++) {
         reached += count_cell(probe_hits[DECIDING][i], "deciding", "PROBING", probe_names[i]);
@@ -219,8 +231,9 @@ static unsigned count_cells(unsigned *ret_all)
 /* -- the path to a violation ------------------------------------------------------------------- */
 
 static const char *const act_names[] = { "end",      "prepare",  "force",  "commit",
-                                         "one",      "rollback", "probe",  "record",
-                                         "forget",   "release",  "done",   "wait" };
+                                         "one",      "rollback", "probe",  "detach",
+                                         "record",   "forget",   "release", "done",
+                                         "wait" };
 static const char *const truth_names[] = { "alive",         "late",         "prepared",
                                            "committed",     "rolled back",  "read-only",
                                            "heuristic-com", "heuristic-rb", "heuristic-mix",
@@ -229,9 +242,9 @@ static const char *const truth_names[] = { "alive",         "late",         "pre
 static const char *const stage_names[] = { "", "down", "scan", "rest", "end" };
 static const char *const state_names[HF__B_STATE_COUNT] = {
     "ACTIVE",      "IDLE",      "DOUBTFUL",    "PREPARED",  "READONLY",     "COMMITTED",
-    "ROLLEDBACK",  "LEFT",      "OWED",        "SUSPECT",   "UNCONFIRMED",  "HEURISTIC",
-    "RECORDED",    "FORGOTTEN", "UNFORGOTTEN", "ENDING",    "PREPARING",    "COMMITTING",
-    "COMMIT_ONE",  "ROLLING",   "PROBING",     "FORGETTING",
+    "ROLLEDBACK",  "LEFT",      "OWED",        "SUSPECT",   "HELD",         "UNCONFIRMED",
+    "HEURISTIC",   "RECORDED",  "FORGOTTEN",   "UNFORGOTTEN", "ENDING",     "PREPARING",
+    "COMMITTING",  "COMMIT_ONE", "ROLLING",    "PROBING",   "DETACHING",    "FORGETTING",
 };
 
 static void print_event(const struct world *w, const struct event *ev)
@@ -249,6 +262,9 @@ static void print_event(const struct world *w, const struct event *ev)
         break;
     case EV_PROBED:
         printf("probe branch %u answers %s\n", m, probe_names[ev->code]);
+        break;
+    case EV_DETACHED:
+        printf("detach branch %u: the stale session %s\n", m, ev->code ? "is gone" : "stays");
         break;
     case EV_LOGGED:
         printf("%s answers %s, %s disk\n", act, log_names[ev->code], ev->truth ? "on" : "not on");
@@ -445,6 +461,7 @@ static void begin(const struct root *root)
         w.b[i].async = (root->async & 1U << i) != 0;
         w.b[i].rank = root->ranks[i];
         w.rm[i].can_probe = (root->probes & 1U << i) != 0;
+        w.rm[i].can_detach = w.rm[i].can_probe == (i == 0); /* both, or neither; one of them */
         w.b[i].state = root->idle & 1U << i ? HF__B_IDLE : HF__B_ACTIVE;
     }
     walk_begin(&w);

@@ -51,12 +51,15 @@ struct rm {
     uint8_t known;    /* enum hf__fate, as answers of this life or the record tell it */
     uint16_t sent;    /* bit set of enum hf__act_kind; this life */
     uint8_t probes;   /* this life */
+    uint8_t detaches; /* this life */
+    bool nota;        /* this life: its last answer was XAER_NOTA */
     bool own_will;    /* ended, or answered, otherwise than it was told to */
     bool yes;         /* voted yes, whatever became of it */
     bool ever_commit; /* xa_commit was sent by some life */
     bool ever_back;   /* xa_rollback was sent by some life */
     bool ever_one;    /* xa_commit(TMONEPHASE) was sent */
     bool can_probe;
+    bool can_detach; /* in recovery */
 };
 
 /* What the model log has on disk of the one global transaction. */
@@ -111,6 +114,7 @@ enum event_kind {
     EV_ASK,    /* for another action, while the last one is under way */
     EV_ANSWER, /* code, truth */
     EV_PROBED, /* code: enum hf_probe */
+    EV_DETACHED, /* code: 1 gone, 0 not */
     EV_LOGGED, /* code: enum hf__logged, truth: 1 if it is on disk */
     EV_TOLD,
     EV_CRASH, /* truths: of all; code: bit 0 what was being written is on disk, bit 1 the removal
@@ -140,6 +144,7 @@ void walk_cell(enum mode mode, enum hf__branch_state state, int code);
 void walk_cell_beside(const struct world *w, unsigned branch, int code);
 void walk_cell_crash(enum hf__act_kind act, unsigned out);
 void walk_cell_probe(enum mode mode, enum hf_probe answer);
+void walk_cell_detach(enum mode mode, bool gone);
 void walk_cell_log(enum mode mode, enum hf__act_kind act, enum hf__logged answer);
 extern const int walk_codes[CODE_COUNT];
 
@@ -204,7 +209,7 @@ static inline bool walk_calls_rm(enum hf__act_kind kind)
 {
     return kind == HF__ACT_END || kind == HF__ACT_PREPARE || kind == HF__ACT_COMMIT ||
            kind == HF__ACT_COMMIT_ONE || kind == HF__ACT_ROLLBACK || kind == HF__ACT_PROBE ||
-           kind == HF__ACT_FORGET;
+           kind == HF__ACT_DETACH || kind == HF__ACT_FORGET;
 }
 
 #endif

@@ -13,6 +13,7 @@
  *   8  after UNKNOWN no call and no other outcome; what was told stays true; truth follows the log
  *   0  asynchronous calls go at once, only votes and commits go beside them, ranks go in order
  *  10  calls only where [XA] Table 6-4 allows them, as far as answers tell
+ *  13  a stale session is got rid of only in recovery, for a branch that is prepared and denied
  *  14  (walk_life.c) a second honest pass changes nothing
  *  15  an honest pass settles all that can be settled
  *
@@ -135,8 +136,20 @@ static void check_probe(const struct rm *rm, const struct hf__branch *b, enum mo
         walk_violate("10", "a probe of a resource manager that offers none");
     if (rm->know != K_SUSPECT && !(mode == SETTLING && rm->know == K_PREPARED))
         walk_violate("10", "a probe of a branch that nothing has to be asked of");
-    if (rm->probes >= 2)
-        walk_violate("0", "a third probe in one pass");
+    if (rm->probes >= 2U + rm->detaches)
+        walk_violate("0", "a third probe in one pass, or a fourth with a detach");
+}
+
+static void check_detach(const struct world *w, unsigned branch)
+{
+    const struct rm *rm = &w->rm[w->map[branch]];
+
+    if (!w->b[branch].can_detach || w->mode == DECIDING)
+        walk_violate("13", "a detach that is not offered, or outside of recovery");
+    if (!rm->nota || rm->detaches > 0)
+        walk_violate("13", "a detach without XAER_NOTA, or twice in one pass");
+    if (w->scan[w->map[branch]] != HF__SEEN_IN_SCAN && rm->know != K_PREPARED)
+        walk_violate("13", "a detach for a branch that neither scan nor probe finds prepared");
 }
 
 static void check_one(const struct world *w, const struct rm *rm)
@@ -212,6 +225,9 @@ static void check_call(const struct world *w, struct hf__act act)
         break;
     case HF__ACT_PROBE:
         check_probe(rm, &w->b[act.branch], (enum mode)w->mode);
+        break;
+    case HF__ACT_DETACH:
+        check_detach(w, act.branch);
         break;
     default:
         check_forget(w, m);

@@ -52,6 +52,9 @@ static void tidy(struct world *w)
         t.b[i].fate = w->b[i].fate;
         t.b[i].seen = w->b[i].seen;
         t.b[i].can_probe = w->b[i].can_probe;
+        t.b[i].can_detach = w->b[i].can_detach;
+        t.b[i].detached = w->b[i].detached;
+        t.b[i].denied = w->b[i].denied;
         t.b[i].tried = w->b[i].tried;
         t.b[i].heuristic = w->b[i].heuristic;
         t.b[i].unconfirmed = w->b[i].unconfirmed;
@@ -72,6 +75,9 @@ static struct hf__act feed(struct world *w, const struct event *ev, bool ask)
         break;
     case EV_PROBED:
         hf__coord_probed(&w->c, ev->branch, (enum hf_probe)ev->code);
+        break;
+    case EV_DETACHED:
+        hf__coord_detached(&w->c, ev->branch, ev->code != 0);
         break;
     case EV_LOGGED:
         hf__coord_logged(&w->c, (enum hf__logged)ev->code);
@@ -239,7 +245,8 @@ static void forget_coord(struct world *w)
         w->rm[i].know = K_ACTIVE;
         w->rm[i].known = HF__FATE_OPEN;
         w->rm[i].sent = 0;
-        w->rm[i].probes = 0;
+        w->rm[i].probes = w->rm[i].detaches = 0;
+        w->rm[i].nota = false;
     }
     w->mode = DECIDING;
     w->act = 0;
@@ -398,6 +405,8 @@ static void begin_undo(struct world *w, unsigned m)
         w->map[count++] = (uint8_t)i;
     }
     w->b[count].state = HF__B_PREPARED;
+    w->b[count].seen = HF__SEEN_IN_SCAN;
+    w->b[count].can_detach = w->rm[m].can_detach;
     w->rm[m].know = K_PREPARED;
     w->map[count++] = (uint8_t)m;
     hf__coord_init(&w->c, w->b, count);
@@ -414,6 +423,7 @@ static void begin_settle(struct world *w)
         w->b[count] = load(w, &w->pending, i);
         w->b[count].seen = w->scan[i];
         w->b[count].can_probe = w->rm[i].can_probe;
+        w->b[count].can_detach = w->rm[i].can_detach;
         w->map[count++] = (uint8_t)i;
     }
     hf__coord_init(&w->c, w->b, count);
@@ -516,6 +526,7 @@ static void answer(struct world *w, const struct event *ev)
     called(rm, call, (enum truth)ev->truth);
     walk_rm_learn(rm, call, ev->code, (rm->sent & 1U << HF__ACT_COMMIT_ONE) != 0);
     rm->sent |= (uint16_t)(1U << call);
+    rm->nota = ev->code == XAER_NOTA;
     if (!async || w->turn == TURN_WAIT)
         advance(w, ev);
     else
@@ -534,6 +545,25 @@ static void probed(struct world *w, const struct event *ev)
     else if (ev->code != HF_PROBE_UNKNOWN) {
         rm->know = K_GONE;
         rm->known = ev->code == HF_PROBE_COMMITTED ? HF__FATE_COMMITTED : HF__FATE_ROLLEDBACK;
+    }
+    advance(w, ev);
+}
+
+/* A stale session that is gone leaves the branch as it was; it may be told again. */
+static void detached(struct world *w, const struct event *ev)
+{
+    struct rm *rm = walk_rm(w, ev->branch);
+
+    w->out = 0;
+    walk_cell_detach((enum mode)w->mode, ev->code != 0);
+    rm->detaches++;
+    rm->nota = false;
+    if (ev->code) {
+        rm->know = K_PREPARED;
+        rm->known = HF__FATE_OPEN;
+        rm->sent &= (uint16_t)~(1U << HF__ACT_COMMIT | 1U << HF__ACT_ROLLBACK);
+    } else {
+        rm->know = K_LOST;
     }
     advance(w, ev);
 }
@@ -561,6 +591,9 @@ void walk_apply(struct world *w, const struct event *ev)
         break;
     case EV_PROBED:
         probed(w, ev);
+        break;
+    case EV_DETACHED:
+        detached(w, ev);
         break;
     case EV_LOGGED:
         walk_cell_log((enum mode)w->mode, (enum hf__act_kind)w->act, (enum hf__logged)ev->code);
@@ -724,6 +757,12 @@ static unsigned coord_events(const struct world *w, struct event *ret)
         if (!fair)
             n = add(ret, n, EV_PROBED, HF_PROBE_UNKNOWN, 0);
         n = add(ret, n, EV_PROBED, (int)walk_rm_fair_probe(&w->rm[w->map[w->act_branch]]), 0);
+        ret[0].branch = ret[n - 1].branch = w->act_branch;
+        return n;
+    case HF__ACT_DETACH:
+        n = add(ret, n, EV_DETACHED, 1, 0);
+        if (!fair)
+            n = add(ret, n, EV_DETACHED, 0, 0);
         ret[0].branch = ret[n - 1].branch = w->act_branch;
         return n;
     case HF__ACT_FORCE:

@@ -39,6 +39,7 @@ struct branch {
     bool suspended;       /* active, and its association is: T2 of table 6-2 */
     bool suspending;      /* the xa_end that is served has TMSUSPEND */
     pid_t told;           /* the process that was truly told its end; 0: none was */
+    bool voted_yes;       /* ever */
 };
 
 /* A call with TMASYNC whose answer was not fetched. */
@@ -83,6 +84,9 @@ struct rm {
     int handles; /* given out */
     unsigned char identity;
     int probe;
+    bool held;
+    enum fake_scan scan;
+    bool said_committed;
     int native;
     char text[128];
 };
@@ -104,8 +108,9 @@ static unsigned long decided_seen, recorded_seen;
 #endif
 
 static const char *const call_names[FAKE_CALLS] = {
-    "open",   "close",    "start",    "end",      "rollback", "prepare", "commit", "recover",
-    "forget", "complete", "identity", "settings", "token",    "probe",   "cancel", "error",
+    "open",   "close",   "start",  "end",      "rollback", "prepare",
+    "commit", "recover", "forget", "complete", "identity", "settings",
+    "token",  "probe",   "cancel", "detach",   "error",
 };
 
 /* -- the trace --------------------------------------------------------------------------------- */
@@ -289,6 +294,7 @@ static bool is_heuristic(int code)
 
 static void apply_vote(struct branch *b, int code)
 {
+    b->voted_yes |= code == XA_OK;
     if (code == XA_OK)
         b->state = FAKE_PREPARED;
     else if (code == XA_RDONLY)
@@ -393,10 +399,11 @@ static void take_effect(struct rm *rm, struct session *s, struct branch *b, enum
 {
     if (b->state != FAKE_ABSENT && effect != FAKE_STAYS)
         apply(b, call, effect == FAKE_DONE ? XA_OK : code);
-    if (effect == FAKE_DONE)
-        b->told = 0;
     if (effect == FAKE_GONE)
         end_branch(b, ROLLED_BACK);
+    if (effect == FAKE_DONE || effect == FAKE_GONE)
+        b->told = 0;
+    rm->said_committed |= call == FAKE_COMMIT && (code == XA_OK || code == XA_HEURCOM);
     if (code == XAER_RMFAIL) {
         s->failed = true;
         lose_session(rm, getpid(), s->rmid);
@@ -432,6 +439,7 @@ static int serve(int n, enum fake_call call, const XID *xid, int rmid, long flag
     struct branch *b = find(rm, xid);
     enum fake_effect effect;
     const char *why;
+    bool held;
     int code;
 
     if (s == NULL || s->failed)
@@ -450,7 +458,9 @@ static int serve(int n, enum fake_call call, const XID *xid, int rmid, long flag
     if ((flags & TMASYNC) != 0)
         return begin_async(n, s, b, call, xid);
 
-    code = scripted(rm, call, call == FAKE_FORGET ? XA_OK : honest_answer(b), &effect);
+    held = rm->held && b->state == FAKE_PREPARED && (call == FAKE_COMMIT || call == FAKE_ROLLBACK);
+    code = held ? XAER_NOTA : call == FAKE_FORGET ? XA_OK : honest_answer(b);
+    code = scripted(rm, call, code, &effect);
     take_effect(rm, s, b, call, code, effect);
     return code;
 }
@@ -574,6 +584,17 @@ static int serve_close(int n, int rmid)
     return scripted(rm, FAKE_CLOSE, XA_OK, &effect);
 }
 
+static bool is_listed(const struct rm *rm, struct branch *b)
+{
+    if (rm->scan == FAKE_SCAN_BEFORE)
+        return false;
+    if (rm->scan == FAKE_SCAN_AFTER && b->voted_yes) {
+        b->told = 0; /* who lists it asks to be told again */
+        return true;
+    }
+    return b->state == FAKE_PREPARED || b->state == FAKE_HEURISTIC;
+}
+
 static int serve_recover(int n, XID *xids, long count, int rmid, long flags)
 {
     struct rm *rm = &all->rms[n];
@@ -598,8 +619,7 @@ static int serve_recover(int n, XID *xids, long count, int rmid, long flags)
         return code;
     }
     for (; s->cursor < rm->count && found < count; s->cursor++)
-        if (rm->branches[s->cursor].state == FAKE_PREPARED ||
-            rm->branches[s->cursor].state == FAKE_HEURISTIC)
+        if (is_listed(rm, &rm->branches[s->cursor]))
             xids[found++] = rm->branches[s->cursor].xid;
     if (found < count || (flags & TMENDRSCAN) != 0)
         s->scanning = false;
@@ -787,6 +807,7 @@ static int ext_probe(void *user, int rmid, const XID *xid, const void *token, si
         (void)illegal(n, FAKE_PROBE, "the token is not the one that was given out");
     if (rc == 0)
         *ret = rm->probe >= 0 ? (enum hf_probe)rm->probe : truth(rm, xid);
+    rm->said_committed |= rc == 0 && *ret == HF_PROBE_COMMITTED;
     unlock();
     return rc;
 }
@@ -795,6 +816,33 @@ static int ext_cancel(void *user, int rmid)
 {
     int n, rc = hook(user, FAKE_CANCEL, rmid, &n);
 
+    unlock();
+    return rc;
+}
+
+/* Is the session that prepared the branch another process's, and does it live? */
+static bool is_innocent(const struct rm *rm, const struct branch *b)
+{
+    for (unsigned i = 0; b->pid != getpid() && i < SESSIONS_MAX; i++)
+        if (rm->sessions[i].pid == b->pid && rm->sessions[i].rmid == b->rmid && b->pid != 0)
+            return true;
+    return false;
+}
+
+static int ext_detach(void *user, int rmid, const XID *xid, const void *token, size_t token_size)
+{
+    int n, rc = hook(user, FAKE_DETACH, rmid, &n);
+    struct rm *rm = &all->rms[n];
+    const struct branch *b = find(rm, xid);
+
+    (void)token;
+    (void)token_size;
+    if (b == NULL || !b->voted_yes)
+        (void)illegal(n, FAKE_DETACH, "the branch was never prepared by us");
+    else if (is_innocent(rm, b))
+        (void)illegal(n, FAKE_DETACH, "the process that prepared it lives");
+    if (rc == 0)
+        rm->held = false;
     unlock();
     return rc;
 }
@@ -911,6 +959,33 @@ void fake_identity(int rm, unsigned char identity)
 void fake_probe(int rm, int answer)
 {
     all->rms[rm].probe = answer;
+}
+
+void fake_hold(int rm, bool held)
+{
+    all->rms[rm].held = held;
+}
+
+void fake_scan(int rm, enum fake_scan scan)
+{
+    all->rms[rm].scan = scan;
+}
+
+bool fake_said_committed(int rm)
+{
+    return all->rms[rm].said_committed;
+}
+
+void fake_finish(int rm, const XID *xid, bool commit)
+{
+    struct branch *b;
+
+    lock();
+    b = find(&all->rms[rm], xid);
+    if (b == NULL)
+        abort();
+    end_branch(b, commit ? COMMITTED : ROLLED_BACK);
+    unlock();
 }
 
 void fake_error(int rm, int native, const char *text)
@@ -1172,6 +1247,7 @@ void world_register(struct world *w, int count)
         ext[n].token = hooks & 1u << FAKE_TOKEN ? ext_token : NULL;
         ext[n].probe = hooks & 1u << FAKE_PROBE ? ext_probe : NULL;
         ext[n].cancel = hooks & 1u << FAKE_CANCEL ? ext_cancel : NULL;
+        ext[n].detach = hooks & 1u << FAKE_DETACH ? ext_detach : NULL;
         ext[n].error = hooks & 1u << FAKE_ERROR ? ext_error : NULL;
         config.name = names[n];
         config.xa = fake_switch(n);

@@ -55,6 +55,7 @@ enum fake_call {
     FAKE_TOKEN,
     FAKE_PROBE,
     FAKE_CANCEL,
+    FAKE_DETACH,
     FAKE_ERROR, /* not in the trace: it changes nothing */
     FAKE_CALLS
 };
@@ -103,6 +104,13 @@ void fake_migrates(int rm);
 void fake_identity(int rm, unsigned char identity);
 /* What probe() says from now on; -1: the truth. */
 void fake_probe(int rm, int answer);
+/* A session that died hangs on: what is prepared is XAER_NOTA to xa_commit and xa_rollback, though
+   a scan lists it, until detach() has answered 0. */
+void fake_hold(int rm, bool held);
+/* Scans list what they would have listed before anything was prepared, or as long as it was; what
+   is listed so may be told again, and answers XAER_NOTA. */
+enum fake_scan { FAKE_SCAN_NOW, FAKE_SCAN_BEFORE, FAKE_SCAN_AFTER };
+void fake_scan(int rm, enum fake_scan scan);
 /* What error() says from now on. */
 void fake_error(int rm, int native, const char *text);
 
@@ -121,6 +129,10 @@ unsigned fake_committed(int rm);
 unsigned fake_rolled_back(int rm);
 unsigned fake_open_rmids(int rm);
 unsigned fake_calls(int rm, enum fake_call call);
+/* Has it ever said that a branch is committed: XA_OK or XA_HEURCOM to xa_commit, or by a probe? */
+bool fake_said_committed(int rm);
+/* Somebody else ends a branch: another recoverer, an operator. */
+void fake_finish(int rm, const XID *xid, bool commit);
 
 /* -- children ---------------------------------------------------------------------------------- */
 

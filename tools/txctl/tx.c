@@ -232,6 +232,7 @@ static const char *call_name(uint32_t call)
         [HF_CALL_COMMIT_ONE] = "xa_commit", [HF_CALL_ROLLBACK] = "xa_rollback",
         [HF_CALL_FORGET] = "xa_forget",     [HF_CALL_PROBE] = "probe",
         [HF_CALL_DECIDE] = "decide",        [HF_CALL_RECORD] = "record",
+        [HF_CALL_DETACH] = "detach",
     };
 
     return call < sizeof(names) / sizeof(*names) && names[call] != NULL ? names[call] : "?";
@@ -244,6 +245,8 @@ static const char *answer_name(const hf_inspect_event *e)
 
     if (e->call == HF_CALL_PROBE)
         return e->code >= 0 && e->code < 4 ? probes[e->code] : "?";
+    if (e->call == HF_CALL_DETACH)
+        return e->code == 0 ? "gone" : "not now";
     if (e->call != HF_CALL_DECIDE && e->call != HF_CALL_RECORD)
         return xa_code_name(e->code);
     name = e->code == HF_OK ? "OK" : hf_strerror_name(e->code);

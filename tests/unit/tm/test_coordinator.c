@@ -69,6 +69,7 @@ static const int log_unknown[] = { HF__LOG_UNKNOWN, STOP };
 static const int probe_committed[] = { HF_PROBE_COMMITTED, STOP };
 static const int probe_rolledback[] = { HF_PROBE_ROLLEDBACK, STOP };
 static const int probe_prepared[] = { HF_PROBE_PREPARED, STOP };
+static const int nota[] = { XAER_NOTA, STOP };
 static const int probe_unknown[] = { HF_PROBE_UNKNOWN, 99, STOP };
 
 /* clang-format on */
@@ -76,6 +77,7 @@ static const int probe_unknown[] = { HF_PROBE_UNKNOWN, 99, STOP };
 /* -- one run ----------------------------------------------------------------------------------- */
 
 enum start { COMMIT, ROLLBACK_ONLY, ROLLBACK };
+#define DETACH(branch) (16U << (branch))
 
 /* The answer to one question; branch is 0 for the log's. */
 struct say {
@@ -88,7 +90,7 @@ struct row {
     unsigned count;
     enum start start;
     unsigned active;        /* bit set: branches whose xa_end is due */
-    unsigned probes;        /* bit set: branches that can be probed */
+    unsigned probes;        /* bit set: branches that can be probed; DETACH(n): n's can detach */
     enum hf__act_kind call; /* the question that each code of the set answers */
     unsigned branch;
     const int *codes;
@@ -135,8 +137,8 @@ static int find(const struct row *row, int code, struct hf__act act)
 
 static void perform(struct run *r, const struct row *row, int code)
 {
-    static const char *const words[] = { "end",   "prepare", "force",  "commit",  "one", "rollback",
-                                        "probe", "record",  "forget", "release", "done" };
+    static const char *const words[] = { "end",   "prepare", "force",  "commit", "one", "rollback",
+                                        "probe", "detach",  "record", "forget", "release", "done" };
     struct hf__act act;
 
     for (;;) {
@@ -153,6 +155,8 @@ static void perform(struct run *r, const struct row *row, int code)
                  (int)act.branch);
             if (act.kind == HF__ACT_PROBE)
                 hf__coord_probed(&r->c, act.branch, (enum hf_probe)find(row, code, act));
+            else if (act.kind == HF__ACT_DETACH)
+                hf__coord_detached(&r->c, act.branch, find(row, code, act) == 0);
             else
                 hf__coord_answer(&r->c, act.branch, find(row, code, act));
         }
@@ -693,6 +697,7 @@ static void run_settle(const struct settle_row *row, int code)
                        (row->decision != HF__COMMIT || b->fate != HF__FATE_COMMITTED);
         b->unconfirmed = b->state == HF__B_UNCONFIRMED;
         b->can_probe = (row->row.probes & 1U << i) != 0;
+        b->can_detach = (row->row.probes & DETACH(i)) != 0;
     }
     hf__coord_init(&r.c, r.b, row->row.count);
     hf__coord_settle(&r.c, row->decision);
@@ -817,6 +822,124 @@ static void settle__commits_once_in_a_pass(void **state)
 
     (void)state;
     SETTLE(rows);
+}
+
+/* XAER_NOTA of what the scan lists, or a probe finds prepared: a stale session may hold it. */
+static void settle__denied_and_prepared_is_detached_once(void **state)
+{
+    static const struct settle_row rows[] = {
+        /* no probe: the scan alone says that it is prepared */
+        { HF__COMMIT,
+          { OWED_IN_SCAN },
+          { 1, COMMIT, 0, DETACH(0), HF__ACT_COMMIT, 0, nota, { { 0 } },
+            "commit0 detach0 commit0 done:committed", 1, 0 } },
+        { HF__COMMIT,
+          { OWED_IN_SCAN },
+          { 1, COMMIT, 0, DETACH(0), HF__ACT_COMMIT, 0, nota, { { HF__ACT_DETACH, 0, 1 } },
+            "commit0 detach0 done:committed", 1, 0 } },
+        /* a probe that finds it prepared, in the scan or not */
+        { HF__COMMIT,
+          { OWED_IN_SCAN },
+          { 1, COMMIT, 0, 1 | DETACH(0), HF__ACT_PROBE, 0, probe_prepared,
+            { { HF__ACT_COMMIT, 0, XAER_NOTA } },
+            "commit0 probe0 detach0 commit0 probe0 done:committed", 1, 0 } },
+        { HF__COMMIT,
+          { OWED_ABSENT },
+          { 1, COMMIT, 0, 1 | DETACH(0), HF__ACT_PROBE, 0, probe_prepared,
+            { { HF__ACT_COMMIT, 0, XAER_NOTA } },
+            "probe0 commit0 probe0 detach0 commit0 probe0 done:committed", 1, 0 } },
+        /* one that cannot tell, and a scan that can */
+        { HF__COMMIT,
+          { OWED_IN_SCAN },
+          { 1, COMMIT, 0, 1 | DETACH(0), HF__ACT_PROBE, 0, probe_unknown,
+            { { HF__ACT_COMMIT, 0, XAER_NOTA } },
+            "commit0 probe0 detach0 commit0 probe0 done:committed", 1, 0 } },
+        /* one that knows better: nobody is detached */
+        { HF__COMMIT,
+          { OWED_IN_SCAN },
+          { 1, COMMIT, 0, 1 | DETACH(0), HF__ACT_PROBE, 0, probe_committed,
+            { { HF__ACT_COMMIT, 0, XAER_NOTA } }, "commit0 probe0 release done:committed", 0, 0 } },
+        /* not listed, and nobody can say that it is prepared */
+        { HF__COMMIT,
+          { OWED_ABSENT },
+          { 1, COMMIT, 0, 1 | DETACH(0), HF__ACT_PROBE, 0, probe_unknown, { { 0 } },
+            "probe0 record done:committed", 1, 1 } },
+        /* answers other than XAER_NOTA are no sign of a session that hangs on */
+        { HF__COMMIT,
+          { OWED_IN_SCAN },
+          { 1, COMMIT, 0, 1 | DETACH(0), HF__ACT_COMMIT, 0, commit_owed, { { 0 } },
+            "commit0 done:committed", 1, 0 } },
+    };
+
+    (void)state;
+    SETTLE(rows);
+}
+
+/* Without the hook: listed and denied is owed, until a scan does not list it any more. */
+static void settle__denied_and_listed_is_owed(void **state)
+{
+    static const struct settle_row rows[] = {
+        { HF__COMMIT,
+          { OWED_IN_SCAN },
+          { 1, COMMIT, 0, 0, HF__ACT_COMMIT, 0, nota, { { 0 } }, "commit0 done:committed", 1, 0 } },
+        { HF__COMMIT,
+          { OWED_IN_SCAN },
+          { 1, COMMIT, 0, 1, HF__ACT_PROBE, 0, probe_unknown, { { HF__ACT_COMMIT, 0, XAER_NOTA } },
+            "commit0 probe0 done:committed", 1, 0 } },
+    };
+
+    (void)state;
+    SETTLE(rows);
+}
+
+/* Recovery's rollback of what a scan lists. */
+static void undo__denied_is_detached_once(void **state)
+{
+    static const struct {
+        bool offered, gone;
+        int again; /* the answer to the second xa_rollback */
+        const char *trace;
+        unsigned owed;
+    } rows[] = {
+        { true, true, XA_OK, "rollback0 detach0 rollback0 done:rolledback", 0 },
+        { true, true, XAER_NOTA, "rollback0 detach0 rollback0 done:rolledback", 1 },
+        { true, true, XA_HEURCOM, "rollback0 detach0 rollback0 record forget0 done:committed", 0 },
+        { true, false, XA_OK, "rollback0 detach0 done:rolledback", 1 },
+        { false, false, XA_OK, "rollback0 done:rolledback", 1 },
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct row row = { .count = 1, .trace = rows[i].trace, .owed = rows[i].owed };
+        struct hf__act act;
+        struct run r;
+        unsigned told = 0;
+
+        memset(&r, 0, sizeof(r));
+        r.b[0].state = HF__B_PREPARED;
+        r.b[0].seen = HF__SEEN_IN_SCAN;
+        r.b[0].can_detach = rows[i].offered;
+        hf__coord_init(&r.c, r.b, 1);
+        hf__coord_rollback(&r.c);
+        while ((act = hf__coord_next(&r.c)).kind != HF__ACT_DONE) {
+            static const char *const words[] = { [HF__ACT_ROLLBACK] = "rollback",
+                                                [HF__ACT_DETACH] = "detach",
+                                                [HF__ACT_RECORD] = "record",
+                                                [HF__ACT_FORGET] = "forget" };
+
+            note(&r, words[act.kind], act.kind == HF__ACT_RECORD ? -1 : (int)act.branch);
+            if (act.kind == HF__ACT_RECORD)
+                hf__coord_logged(&r.c, HF__LOGGED);
+            else if (act.kind == HF__ACT_DETACH)
+                hf__coord_detached(&r.c, 0, rows[i].gone);
+            else if (act.kind == HF__ACT_FORGET)
+                hf__coord_answer(&r.c, 0, XA_OK);
+            else
+                hf__coord_answer(&r.c, 0, told++ == 0 ? XAER_NOTA : rows[i].again);
+        }
+        conclude(&r, &row, (int)i);
+    }
 }
 
 static void settle__all_acknowledged_is_released(void **state)
@@ -1195,6 +1318,9 @@ int main(void)
         cmocka_unit_test(settle__absence_alone_releases_nothing),
         cmocka_unit_test(settle__absent_branch_is_probed),
         cmocka_unit_test(settle__commits_once_in_a_pass),
+        cmocka_unit_test(settle__denied_and_prepared_is_detached_once),
+        cmocka_unit_test(settle__denied_and_listed_is_owed),
+        cmocka_unit_test(undo__denied_is_detached_once),
         cmocka_unit_test(settle__all_acknowledged_is_released),
         cmocka_unit_test(settle__heuristic_commit_is_forgotten_and_released),
         cmocka_unit_test(settle__heuristics_are_forgotten_and_stay_in_the_record),

@@ -93,9 +93,10 @@ enum hf_inspect_call_kind {
     HF_CALL_COMMIT_ONE = 5, /**< xa_commit, one phase */
     HF_CALL_ROLLBACK = 6,
     HF_CALL_FORGET = 7,
-    HF_CALL_PROBE = 8,  /**< what became of the branch? code: enum hf_probe */
-    HF_CALL_DECIDE = 9, /**< the decision was forced into the log; code: a result code */
-    HF_CALL_RECORD = 10 /**< what branches did by themselves was; code: a result code */
+    HF_CALL_PROBE = 8,   /**< what became of the branch? code: enum hf_probe */
+    HF_CALL_DECIDE = 9,  /**< the decision was forced into the log; code: a result code */
+    HF_CALL_RECORD = 10, /**< what branches did by themselves was; code: a result code */
+    HF_CALL_DETACH = 11  /**< a stale session was to be got rid of; code: 0, or the hook's own */
 };
 
 /** Why a transaction is in the history: bits. Stored: never renumbered. */

@@ -90,7 +90,18 @@ typedef struct hf_rm_ext {
     /** What became of a branch? HF_PROBE_UNKNOWN unless it can be proved. */
     int (*probe)(void *user, int rmid, const XID *xid, const void *token, size_t token_size,
                  enum hf_probe *ret);
-    /** Get rid of a stale session that holds the branch. */
+    /** Get rid of a stale session that holds a prepared branch, so that others can end it.
+        Recovery asks, at most once for a branch in a pass, when XAER_NOTA was the answer to its
+        xa_commit or xa_rollback although a scan of the same pass lists the branch, or probe() finds
+        it prepared: the session that prepared it hangs on, and its branch is nobody else's to see.
+        It is asked only for branches of an opening that is fenced, and for those of a transaction
+        of this opening that is over; never for a living process's, nor for what is not ours.
+        The hook may end a session only on evidence that this one holds the branch, and that it
+        belongs to an opening that is over or to an instance of this process that is closed or
+        broken: no innocent session is ever ended. 0: no such session is left, or never was; the
+        call is made again at once. Else, without evidence or not yet: nothing is concluded, the
+        branch stays owed, and the next pass scans and asks again. xid and the token are as with
+        probe(); a branch without a decision has no token. */
     int (*detach)(void *user, int rmid, const XID *xid, const void *token, size_t token_size);
     /** Stop what the instance is doing: its transaction's time is over. The one hook that is called
         while another thread works; it may come when nothing runs. The transaction's completion
