@@ -86,7 +86,7 @@ struct rm {
     int probe;
     bool held;
     enum fake_scan scan;
-    bool said_committed;
+    unsigned said; /* FAKE_SAID_... */
     int native;
     char text[128];
 };
@@ -201,8 +201,10 @@ static struct branch *make(struct rm *rm, const XID *xid, enum fake_state state)
 
 static struct session *session_of(struct rm *rm, int rmid)
 {
+    pid_t self = getpid(); /* a system call, and there are many sessions */
+
     for (unsigned i = 0; i < SESSIONS_MAX; i++)
-        if (rm->sessions[i].pid == getpid() && rm->sessions[i].rmid == rmid)
+        if (rm->sessions[i].rmid == rmid && rm->sessions[i].pid == self)
             return &rm->sessions[i];
     return NULL;
 }
@@ -403,7 +405,8 @@ static void take_effect(struct rm *rm, struct session *s, struct branch *b, enum
         end_branch(b, ROLLED_BACK);
     if (effect == FAKE_DONE || effect == FAKE_GONE)
         b->told = 0;
-    rm->said_committed |= call == FAKE_COMMIT && (code == XA_OK || code == XA_HEURCOM);
+    if (call == FAKE_COMMIT && (code == XA_OK || is_heuristic(code)))
+        rm->said |= code == XA_OK || code == XA_HEURCOM ? FAKE_SAID_COMMITTED : FAKE_SAID_OTHERWISE;
     if (code == XAER_RMFAIL) {
         s->failed = true;
         lose_session(rm, getpid(), s->rmid);
@@ -730,9 +733,9 @@ static const struct xa_switch_t switches[2][FAKE_RMS] = {
 static const int numbers[FAKE_RMS] = {A, B, C, D}; /* ext_user points to one of them */
 
 /* 0, or what the script says; the lock is held on return. */
-static int hook(void *user, enum fake_call call, int rmid, int *ret_n)
+static int hook_with(void *user, enum fake_call call, int rmid, int *ret_n,
+                     enum fake_effect *ret_effect)
 {
-    enum fake_effect effect;
     struct session *s;
 
     *ret_n = *(const int *)user;
@@ -742,7 +745,14 @@ static int hook(void *user, enum fake_call call, int rmid, int *ret_n)
         (void)illegal(*ret_n, call, "the rmid is not open, or it answered XAER_RMFAIL");
     else if (s->pending.handle != 0)
         (void)illegal(*ret_n, call, "an asynchronous call of this rmid is under way");
-    return scripted(&all->rms[*ret_n], call, 0, &effect);
+    return scripted(&all->rms[*ret_n], call, 0, ret_effect);
+}
+
+static int hook(void *user, enum fake_call call, int rmid, int *ret_n)
+{
+    enum fake_effect effect;
+
+    return hook_with(user, call, rmid, ret_n, &effect);
 }
 
 static int ext_identity(void *user, int rmid, unsigned char ret_id[HF_IDENTITY_SIZE])
@@ -807,7 +817,8 @@ static int ext_probe(void *user, int rmid, const XID *xid, const void *token, si
         (void)illegal(n, FAKE_PROBE, "the token is not the one that was given out");
     if (rc == 0)
         *ret = rm->probe >= 0 ? (enum hf_probe)rm->probe : truth(rm, xid);
-    rm->said_committed |= rc == 0 && *ret == HF_PROBE_COMMITTED;
+    if (rc == 0 && (*ret == HF_PROBE_COMMITTED || *ret == HF_PROBE_ROLLEDBACK))
+        rm->said |= *ret == HF_PROBE_COMMITTED ? FAKE_SAID_COMMITTED : FAKE_SAID_OTHERWISE;
     unlock();
     return rc;
 }
@@ -823,15 +834,18 @@ static int ext_cancel(void *user, int rmid)
 /* Is the session that prepared the branch another process's, and does it live? */
 static bool is_innocent(const struct rm *rm, const struct branch *b)
 {
-    for (unsigned i = 0; b->pid != getpid() && i < SESSIONS_MAX; i++)
-        if (rm->sessions[i].pid == b->pid && rm->sessions[i].rmid == b->rmid && b->pid != 0)
+    if (b->pid == 0 || b->pid == getpid())
+        return false;
+    for (unsigned i = 0; i < SESSIONS_MAX; i++)
+        if (rm->sessions[i].pid == b->pid && rm->sessions[i].rmid == b->rmid)
             return true;
     return false;
 }
 
 static int ext_detach(void *user, int rmid, const XID *xid, const void *token, size_t token_size)
 {
-    int n, rc = hook(user, FAKE_DETACH, rmid, &n);
+    enum fake_effect effect;
+    int n, rc = hook_with(user, FAKE_DETACH, rmid, &n, &effect);
     struct rm *rm = &all->rms[n];
     const struct branch *b = find(rm, xid);
 
@@ -841,7 +855,7 @@ static int ext_detach(void *user, int rmid, const XID *xid, const void *token, s
         (void)illegal(n, FAKE_DETACH, "the branch was never prepared by us");
     else if (is_innocent(rm, b))
         (void)illegal(n, FAKE_DETACH, "the process that prepared it lives");
-    if (rc == 0)
+    if (rc == 0 && effect != FAKE_STAYS)
         rm->held = false;
     unlock();
     return rc;
@@ -920,6 +934,14 @@ void fake_answer_effect(int rm, enum fake_call call, unsigned n, int code, enum 
         rm, (struct script){.set = true, .call = call, .nth = n, .code = code, .effect = effect});
 }
 
+void fake_honest(int rm)
+{
+    memset(all->rms[rm].scripts, 0, sizeof(all->rms[rm].scripts));
+    all->rms[rm].probe = -1;
+    all->rms[rm].held = false;
+    all->rms[rm].scan = FAKE_SCAN_NOW;
+}
+
 void fake_answer_once(int rm, enum fake_call call, unsigned n, int code)
 {
     fake_answer_effect(rm, call, n, code, FAKE_BY_TABLE);
@@ -971,9 +993,9 @@ void fake_scan(int rm, enum fake_scan scan)
     all->rms[rm].scan = scan;
 }
 
-bool fake_said_committed(int rm)
+unsigned fake_said(int rm)
 {
-    return all->rms[rm].said_committed;
+    return all->rms[rm].said;
 }
 
 void fake_finish(int rm, const XID *xid, bool commit)

@@ -85,6 +85,8 @@ enum fake_state { FAKE_ABSENT, FAKE_ACTIVE, FAKE_IDLE, FAKE_PREPARED, FAKE_DOOME
 void fake_reset(void);
 /* Always; XA_OK: honest again. */
 void fake_answer(int rm, enum fake_call call, int code);
+/* From now on the truth, in every call; nobody holds anything. */
+void fake_honest(int rm);
 /* The n-th call from now, from 1. */
 void fake_answer_once(int rm, enum fake_call call, unsigned n, int code);
 void fake_answer_effect(int rm, enum fake_call call, unsigned n, int code, enum fake_effect effect);
@@ -105,7 +107,7 @@ void fake_identity(int rm, unsigned char identity);
 /* What probe() says from now on; -1: the truth. */
 void fake_probe(int rm, int answer);
 /* A session that died hangs on: what is prepared is XAER_NOTA to xa_commit and xa_rollback, though
-   a scan lists it, until detach() has answered 0. */
+   a scan lists it, until detach() has answered 0, without FAKE_STAYS. */
 void fake_hold(int rm, bool held);
 /* Scans list what they would have listed before anything was prepared, or as long as it was; what
    is listed so may be told again, and answers XAER_NOTA. */
@@ -129,8 +131,10 @@ unsigned fake_committed(int rm);
 unsigned fake_rolled_back(int rm);
 unsigned fake_open_rmids(int rm);
 unsigned fake_calls(int rm, enum fake_call call);
-/* Has it ever said that a branch is committed: XA_OK or XA_HEURCOM to xa_commit, or by a probe? */
-bool fake_said_committed(int rm);
+/* What it has ever said of a branch, to xa_commit or by a probe: that it is committed (XA_OK,
+   XA_HEURCOM), that it ended otherwise. */
+enum { FAKE_SAID_COMMITTED = 1, FAKE_SAID_OTHERWISE = 2 };
+unsigned fake_said(int rm);
 /* Somebody else ends a branch: another recoverer, an operator. */
 void fake_finish(int rm, const XID *xid, bool commit);
 
