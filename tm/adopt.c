@@ -230,7 +230,7 @@ static int put_adoption(struct hf__store_txn *t, void *arg)
     return rc == HF_OK ? hf__put_request(t, &a->audit) : rc;
 }
 
-static int open_alone(const char *dir, struct hf__store **ret)
+int hf__open_alone(const char *dir, struct hf__store **ret)
 {
     struct hf__store_config config = {.dir = dir,
                                       .file = HF__LOG_FILE,
@@ -267,7 +267,7 @@ int hf__adopt(const char *dir, int how, const char *reason)
     a.audit.uid = getuid();
     a.audit.asked_ms = a.audit.done_ms = hf__now_ms();
     (void)snprintf(a.audit.reason, sizeof(a.audit.reason), "%s", reason != NULL ? reason : "");
-    rc = open_alone(dir, &store);
+    rc = hf__open_alone(dir, &store);
     if (rc != HF_OK)
         return rc;
     hf__place_find(dir, &a.place);
@@ -275,7 +275,7 @@ int hf__adopt(const char *dir, int how, const char *reason)
     rc = hf__store_apply(store, put_adoption, &a);
     HF_FAULT("adopt:stored");
     hf__store_close(store);
-    if (rc == HF_OK && how == HF_ADOPT_COPIED && open_alone(dir, &store) == HF_OK)
+    if (rc == HF_OK && how == HF_ADOPT_COPIED && hf__open_alone(dir, &store) == HF_OK)
         hf__store_close(store); /* that wrote the mark; else the next opening does */
     return rc;
 }

@@ -16,6 +16,10 @@ int hf__place_check(const char *dir, const struct hf__node *was, const struct hf
 /* The node in dir is here now: how as hf_inspect_adopt(), and its errors. */
 int hf__adopt(const char *dir, int how, const char *reason);
 
+/* The log of a node that nobody has open, and that nobody can open until it is closed: HF_EOWNED.
+   Verified. */
+int hf__open_alone(const char *dir, struct hf__store **ret);
+
 /* inspect.c: add a request (struct hf__request *arg) under the next number; inside a batch. */
 int hf__put_request(struct hf__store_txn *txn, void *arg);
 

@@ -5,15 +5,16 @@
  *   N1  No snapshot is held between calls, nor while a callback runs: what a call needs is copied
  *       out of one snapshot first. A reader that is stopped in the middle of a line of output pins
  *       nothing.
- *   N2  Nothing is written but a request or an adoption, and that through an opening of its own: a
- *       store is opened once in a process, so the one for reading is closed before and opened again
- *       after.
+ *   N2  Nothing is written but a request, an adoption or, with nobody to ask, that a transaction
+ *       is forgotten, and that through an opening of its own: a store is opened once in a process,
+ *       so the one for reading is closed before and opened again after.
  *   N3  An incarnation is alive if its byte of the lock file is locked, or if that cannot be told.
  *   N4  The history is a guest: if it cannot be opened, only hf_inspect_history() and
  *       hf_inspect_verify() say so.
  *
  * If we crash in hf_inspect_ask(), the request is in the log whole or not at all (S3 of store.h).
- * hf_inspect_adopt() has a crash table of its own, in adopt.c.
+ * hf_inspect_adopt() and hf_inspect_forget() have crash tables of their own, in adopt.c and
+ * forget.c.
  */
 #include "holdfast/inspect.h"
 
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 #include "adopt.h"
+#include "forget.h"
 #include "history.h"
 #include "page.h"
 
@@ -788,6 +790,10 @@ int hf_inspect_requests(hf_inspect *in, int (*fn)(void *, const hf_inspect_reque
                                    .asked_ms = q.asked_ms,
                                    .done_ms = q.done_ms};
         memcpy(out.reason, q.reason, sizeof(out.reason));
+        if (q.verb == HF_REQUEST_FORGET) {
+            hf__xid_make(&out.xid, q.gtrid, 0, 0);
+            out.result = q.result;
+        }
         rc = fn(user, &out);
     }
     copy_free(&copy);
@@ -820,7 +826,7 @@ int hf__put_request(struct hf__store_txn *txn, void *arg)
 {
     struct hf__request *q = arg;
     struct span span = {0};
-    unsigned char key[HF__KEY_SIZE_MAX], payload[HF__REQUEST_BYTES + sizeof(q->reason)];
+    unsigned char key[HF__KEY_SIZE_MAX], payload[HF__REQUEST_BYTES_MAX];
     int rc = hf__store_each(txn, "Q", 1, note_request, &span);
 
     if (rc != HF_OK)
@@ -839,33 +845,101 @@ int hf__put_request(struct hf__store_txn *txn, void *arg)
     return rc;
 }
 
+static int write_asked(const char *dir, struct hf__request *q)
+{
+    struct hf__store *writable = NULL;
+    int rc = open_log(dir, 0, &writable);
+
+    if (rc != HF_OK)
+        return rc;
+    hf__store_opened(writable);
+    rc = hf__store_apply(writable, hf__put_request, q);
+    hf__store_close(writable);
+    return rc;
+}
+
+/* Write through openings of its own, while ours are closed (N2). */
+static int write_request(hf_inspect *in, int (*write)(const char *dir, struct hf__request *q),
+                         struct hf__request *q, uint64_t *ret_number)
+{
+    hf_error failure = {0};
+    int rc;
+
+    hf__store_close(in->history);
+    hf__store_close(in->log);
+    in->log = in->history = NULL;
+    in->history_error = (hf_error){0};
+    rc = write(in->dir, q);
+    if (rc != HF_OK)
+        failure = *hf_error_last();
+    if (open_log(in->dir, HF__STORE_READONLY, &in->log) == HF_OK) {
+        open_history(in);
+        hf__store_opened(in->log); /* else the next call says that there is no node any more */
+    }
+    if (rc != HF_OK)
+        return hf__error(rc, failure.native_code, "%s", failure.text);
+    *ret_number = q->number;
+    return HF_OK;
+}
+
 int hf_inspect_ask(hf_inspect *in, int verb, const char *reason, uint64_t *ret_number)
 {
     struct hf__request q = {.verb = (uint8_t)verb, .uid = getuid(), .asked_ms = hf__now_ms()};
-    struct hf__store *writable = NULL;
-    hf_error failure = {0};
-    int rc;
 
     if (in == NULL || ret_number == NULL || verb != HF_REQUEST_RECOVER)
         return refuse_arguments("by asking");
     (void)snprintf(q.reason, sizeof(q.reason), "%s",
                    reason != NULL ? reason : ""); /* cut, as said */
-    hf__store_close(in->log);
-    in->log = NULL;
-    rc = open_log(in->dir, 0, &writable);
-    if (rc == HF_OK) {
-        hf__store_opened(writable);
-        rc = hf__store_apply(writable, hf__put_request, &q);
-        hf__store_close(writable);
-    }
+    return write_request(in, write_asked, &q, ret_number);
+}
+
+/* -- forgetting ------------------------------------------------------------------------------- */
+
+/* May it be forgotten, and by whom? */
+static int check_forget(hf_inspect *in, const struct hf__request *q, uint32_t *ret_alive)
+{
+    hf_inspect_node node = {.size = sizeof(node)};
+    unsigned char key[HF__KEY_SIZE_MAX];
+    struct hf__store_txn *t = NULL;
+    struct hf__record r;
+    struct hf__rec rec;
+    int rc = hf_inspect_get_node(in, &node);
+
+    *ret_alive = node.alive;
+    if (rc == HF_OK)
+        rc = hf__store_read_begin(in->log, &t);
     if (rc != HF_OK)
-        failure = *hf_error_last();
-    if (open_log(in->dir, HF__STORE_READONLY, &in->log) == HF_OK)
-        hf__store_opened(in->log); /* else the next call says that there is no node any more */
+        return rc;
+    rc = hf__store_get(t, key, hf__key_gtrid(key, 'T', q->gtrid), &r);
+    if (rc == HF_OK)
+        rc = hf__rec_decode(q->gtrid, r.data, r.size, &rec);
+    hf__store_read_end(t);
+    if (rc == HF_ENOTFOUND)
+        return hf__error(rc, 0, "forget: no such transaction in the decision log");
     if (rc != HF_OK)
-        return hf__error(rc, failure.native_code, "%s", failure.text);
-    *ret_number = q.number;
-    return HF_OK;
+        return rc;
+    rc = hf__forget_check(&rec);
+    free(rec.branches);
+    return rc;
+}
+
+int hf_inspect_forget(hf_inspect *in, const XID *xid, const char *reason, uint64_t *ret_number)
+{
+    struct hf__request q = {.verb = HF_REQUEST_FORGET, .uid = getuid(), .asked_ms = hf__now_ms()};
+    const unsigned char *gtrid;
+    uint32_t rm_id, number, alive = 0;
+    int rc;
+
+    if (in == NULL || xid == NULL || ret_number == NULL ||
+        !hf__xid_ours(xid, &gtrid, &rm_id, &number))
+        return refuse_arguments("by forgetting");
+    memcpy(q.gtrid, gtrid, HF__GTRID_SIZE);
+    (void)snprintf(q.reason, sizeof(q.reason), "%s",
+                   reason != NULL ? reason : ""); /* cut, as said */
+    rc = check_forget(in, &q, &alive);
+    if (rc != HF_OK)
+        return rc;
+    return write_request(in, alive > 0 ? write_asked : hf__forget_alone, &q, ret_number);
 }
 
 /* -- adoption --------------------------------------------------------------------------------- */

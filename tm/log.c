@@ -39,6 +39,7 @@
 #include "adopt.h"
 #include "check.h"
 #include "coordinator.h"
+#include "forget.h"
 #include "holdfast/internal/fault.h"
 
 enum {
@@ -750,12 +751,13 @@ int hf__log_requests(struct hf__log *log, int (*fn)(void *user, const struct hf_
 struct request_done {
     const struct hf__log *log;
     uint64_t number;
+    int result;
 };
 
 static int put_request_done(struct hf__store_txn *t, void *arg)
 {
     const struct request_done *d = arg;
-    unsigned char key[HF__KEY_SIZE_MAX], buf[HF__REQUEST_BYTES + 128];
+    unsigned char key[HF__KEY_SIZE_MAX], buf[HF__REQUEST_BYTES_MAX];
     size_t key_size = hf__key64(key, 'Q', d->number);
     struct hf__request q;
     struct hf__record r;
@@ -770,14 +772,49 @@ static int put_request_done(struct hf__store_txn *t, void *arg)
     q.state = 1;
     q.done_ms = hf__now_ms();
     q.incarnation = d->log->incarnation;
+    q.result = d->result;
     return hf__store_put(t, key, key_size, 'Q', buf, hf__request_encode(&q, buf));
 }
 
 int hf__log_request_done(struct hf__log *log, uint64_t number)
 {
-    struct request_done d = {log, number};
+    return hf__log_request_answer(log, number, HF_OK);
+}
+
+int hf__log_request_answer(struct hf__log *log, uint64_t number, int result)
+{
+    struct request_done d = {log, number, result};
 
     return apply(log, put_request_done, &d, false);
+}
+
+struct forgetting {
+    const struct hf__log *log;
+    struct hf__request *q;
+};
+
+static int put_forgotten(struct hf__store_txn *t, void *arg)
+{
+    struct forgetting *f = arg;
+    int rc = check_not_fenced(t, f->log);
+
+    f->q->incarnation = f->log->incarnation;
+    return rc == HF_OK ? hf__forget_put(t, f->q) : rc;
+}
+
+int hf__log_forget(struct hf__log *log, struct hf__request *q, bool tell)
+{
+    struct forgetting f = {log, q};
+    struct hf__rec rec;
+    int rc = hf__log_find(log, q->gtrid, &rec);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = hf__forget_check(&rec);
+    if (rc == HF_OK && tell)
+        rc = hf__forget_tell(log->history, &rec, q, log->incarnation);
+    free(rec.branches);
+    return rc == HF_OK ? apply(log, put_forgotten, &f, false) : rc;
 }
 
 int hf__log_former(struct hf__log *log, const unsigned char gtrid[HF__GTRID_SIZE], hf_outcome *ret)

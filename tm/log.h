@@ -92,6 +92,11 @@ int hf__log_set_back_in_time(struct hf__log *log);
 int hf__log_requests(struct hf__log *log, int (*fn)(void *user, const struct hf__request *q),
                      void *user);
 int hf__log_request_done(struct hf__log *log, uint64_t number);
+/* The same of one to forget, with what came of it. */
+int hf__log_request_answer(struct hf__log *log, uint64_t number, int result);
+/* Forget what q asks for, and mark it done. tell: the history, first. HF_ENOTFOUND, HF_ESTATE: it
+   may not be, and nothing was written. */
+int hf__log_forget(struct hf__log *log, struct hf__request *q, bool tell);
 
 /* The history of the same node; NULL: it could not be opened. */
 struct hf__history *hf__log_history(struct hf__log *log);

@@ -128,7 +128,7 @@ int hf__binding_decode(const unsigned char *key, size_t key_size, const struct h
 
 /* -- requests --------------------------------------------------------------------------------- */
 
-size_t hf__request_encode(const struct hf__request *q, unsigned char buf[HF__REQUEST_BYTES + 128])
+size_t hf__request_encode(const struct hf__request *q, unsigned char buf[HF__REQUEST_BYTES_MAX])
 {
     size_t reason = strnlen(q->reason, sizeof(q->reason) - 1);
 
@@ -142,7 +142,11 @@ size_t hf__request_encode(const struct hf__request *q, unsigned char buf[HF__REQ
     hf__put32(buf + 28, q->rm_id);
     buf[33] = (unsigned char)reason; /* buf[32] is its high byte: always 0 */
     memcpy(buf + HF__REQUEST_BYTES, q->reason, reason);
-    return HF__REQUEST_BYTES + reason;
+    if (q->verb != HF_REQUEST_FORGET)
+        return HF__REQUEST_BYTES + reason;
+    memcpy(buf + HF__REQUEST_BYTES + reason, q->gtrid, HF__GTRID_SIZE);
+    hf__put32(buf + HF__REQUEST_BYTES + reason + HF__GTRID_SIZE, (uint32_t)q->result);
+    return HF__REQUEST_BYTES + reason + HF__REQUEST_ABOUT;
 }
 
 int hf__request_decode(const unsigned char *key, size_t key_size, const struct hf__record *r,
@@ -166,6 +170,13 @@ int hf__request_decode(const unsigned char *key, size_t key_size, const struct h
     ret->incarnation = hf__get32(p + 24);
     ret->rm_id = hf__get32(p + 28);
     memcpy(ret->reason, p + HF__REQUEST_BYTES, reason);
+    if (ret->verb != HF_REQUEST_FORGET)
+        return HF_OK;
+    if (r->size - HF__REQUEST_BYTES - reason < HF__REQUEST_ABOUT)
+        return bad("a request to forget");
+    p += HF__REQUEST_BYTES + reason;
+    memcpy(ret->gtrid, p, HF__GTRID_SIZE);
+    ret->result = (int32_t)hf__get32(p + HF__GTRID_SIZE);
     return HF_OK;
 }
 

@@ -20,7 +20,8 @@
  *   'O' gtrid 28         left:        a transaction's payload, of a former identity of the node:
  *                                     it belongs to the original that this node is a copy of
  *   'Q' number 8         request:     verb 1 | state 1 | 0 2 | uid 4 | asked ms 8 | done ms 8 |
- *                                     incarnation 4 | rm id 4 | reason bytes 2 | reason
+ *                                     incarnation 4 | rm id 4 | reason bytes 2 | reason, then, of
+ *                                     a request to forget: gtrid 28 | result 4
  * The history is a store of its own with the keys
  *   'H' number 8         finished:    gtrid 28 | 0 4 | a transaction's payload, then, but for older
  *                                     ones, open 1 | spans 1 | 0 2 | spans: see timeline.h
@@ -55,6 +56,8 @@ enum {
     HF__INCARNATION_BYTES = 40,
     HF__BINDING_BYTES = 68,
     HF__REQUEST_BYTES = 34,    /* without the reason */
+    HF__REQUEST_ABOUT = 32,    /* behind it: what a request to forget is about */
+    HF__REQUEST_BYTES_MAX = 34 + 128 + 32,
     HF__REC_BYTES = 24,        /* without branches */
     HF__REC_BRANCH_BYTES = 12, /* without the token */
     HF__FINISHED_BYTES = 32,   /* before the transaction's payload */
@@ -136,6 +139,8 @@ struct hf__request {
     uint32_t incarnation; /* that did it */
     uint32_t rm_id;       /* 0: all */
     char reason[128];
+    unsigned char gtrid[HF__GTRID_SIZE]; /* of a request to forget */
+    int32_t result;                      /* the same, done: a result code */
 };
 
 /* Encode into a buffer of the size above; decode returns HF_EDAMAGED, with the thread's error set,
@@ -149,7 +154,7 @@ int hf__incarnation_decode(const unsigned char *key, size_t key_size, const stru
 void hf__binding_encode(const struct hf__binding *b, unsigned char buf[HF__BINDING_BYTES]);
 int hf__binding_decode(const unsigned char *key, size_t key_size, const struct hf__record *r,
                        struct hf__binding *ret);
-size_t hf__request_encode(const struct hf__request *q, unsigned char buf[HF__REQUEST_BYTES + 128]);
+size_t hf__request_encode(const struct hf__request *q, unsigned char buf[HF__REQUEST_BYTES_MAX]);
 int hf__request_decode(const unsigned char *key, size_t key_size, const struct hf__record *r,
                        struct hf__request *ret);
 

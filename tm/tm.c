@@ -152,7 +152,7 @@ static uint32_t pause_now(hf_tm *tm)
 
 struct asked {
     bool recover;
-    uint64_t numbers[32];
+    struct hf__request list[32];
     unsigned count;
 };
 
@@ -161,8 +161,23 @@ static int note_request(void *user, const struct hf__request *q)
     struct asked *a = user;
 
     a->recover = a->recover || q->verb == HF_REQUEST_RECOVER;
-    a->numbers[a->count++] = q->number;
-    return a->count == sizeof(a->numbers) / sizeof(*a->numbers); /* the rest next time */
+    a->list[a->count++] = *q;
+    return a->count == sizeof(a->list) / sizeof(*a->list); /* the rest next time */
+}
+
+/* An operator wants a transaction forgotten of which branches decided by themselves. That it may
+   not be is an answer, too. */
+static int serve_forget(hf_tm *tm, struct hf__request *q)
+{
+    bool own = memcmp(q->gtrid, hf__log_node(tm->log), HF__NODE_ID_SIZE) == 0 &&
+               hf__gtrid_incarnation(q->gtrid) == hf__log_incarnation(tm->log);
+    int rc = HF_ESTATE; /* its owner is about to write the record again */
+
+    if (!own || !hf__tx_running(tm, hf__gtrid_sequence(q->gtrid)))
+        rc = hf__log_forget(tm->log, q, tm->config.history != HF__HISTORY_NONE);
+    if (rc == HF_ENOTFOUND || rc == HF_ESTATE || rc == HF_EIO)
+        rc = hf__log_request_answer(tm->log, q->number, rc);
+    return rc;
 }
 
 /* Do what operators ask for, then mark it done, in this order: asked twice is better than not
@@ -176,7 +191,10 @@ static int serve_requests(hf_tm *tm)
         return rc;
     rc = asked.recover ? hf__recover(tm, NULL) : HF_OK;
     for (unsigned i = 0; rc == HF_OK && i < asked.count; i++) {
-        rc = hf__log_request_done(tm->log, asked.numbers[i]);
+        if (asked.list[i].verb == HF_REQUEST_FORGET)
+            rc = serve_forget(tm, &asked.list[i]);
+        else
+            rc = hf__log_request_done(tm->log, asked.list[i].number);
         if (rc == HF_ENOTFOUND)
             rc = HF_OK; /* dropped meanwhile: there are only so many */
     }

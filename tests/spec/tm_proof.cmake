@@ -1,5 +1,6 @@
 # What recovery takes for a proof, and what it does where there is none.
 hf_test(spec tm_detach tm_detach.c support/fake_rm.c)
+hf_test(spec tm_forget tm_forget.c support/fake_rm.c)
 hf_test(spec tm_verified tm_verified.c support/fake_rm.c TIMEOUT 300)
 
 if(HOLDFAST_FAULTS)

@@ -43,6 +43,8 @@ static const struct verb {
      "one transaction and its branches; the beginning of XID is enough"},
     {"tx", "why", "XID", NODE | JSON, 0, tx_why,
      "what was done for a transaction, by whom and why, call by call"},
+    {"tx", "forget", "XID", NODE | REASON | YES | WAIT, 10, tx_forget,
+     "a transaction of which branches decided by themselves is listed no more"},
     {"log", "verify", NULL, NODE | JSON | WAIT, 60, log_verify,
      "check every record of the decision log and of the history"},
     {"log", "adopt", NULL, NODE | REASON | MOVED | COPIED | YES, 0, log_adopt,

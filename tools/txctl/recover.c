@@ -22,8 +22,8 @@ static int find_request(void *user, const hf_inspect_request *q)
     return 1; /* no need to go on */
 }
 
-/* Until the request is done, or time is over. */
-static int wait_done(const struct call *call, hf_inspect *in, hf_inspect_request *request)
+int wait_request(const struct call *call, hf_inspect *in, const char *verb,
+                 hf_inspect_request *request)
 {
     const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
     uint64_t end = now_ms() + (uint64_t)call->wait_s * 1000;
@@ -38,12 +38,14 @@ static int wait_done(const struct call *call, hf_inspect *in, hf_inspect_request
         (void)nanosleep(&pause, NULL); /* cut short by a signal: looked at sooner */
     }
     if (request->state == 0 && call->wait_s > 0) {
-        complain("recover: request %" PRIu64 " of %s was not taken up within %u s; it stays asked",
+        complain("%s: request %" PRIu64 " of %s was not taken up within %u s; it stays asked", verb,
                  request->number, call->node, call->wait_s);
         return FAILED;
     }
     if (request->state == 0)
         (void)printf("request %" PRIu64 ": asked\n", request->number);
+    else if (request->incarnation == 0)
+        (void)printf("request %" PRIu64 ": done by txctl\n", request->number);
     else
         (void)printf("request %" PRIu64 ": done by incarnation %" PRIu32 "\n", request->number,
                      request->incarnation);
@@ -69,7 +71,7 @@ int recover(const struct call *call)
         code = REFUSED;
     } else {
         rc = hf_inspect_ask(in, HF_REQUEST_RECOVER, call->reason, &request.number);
-        code = rc == HF_OK ? wait_done(call, in, &request)
+        code = rc == HF_OK ? wait_request(call, in, "recover", &request)
                            : complain_of(rc, "write a request to", call->node);
     }
     hf_inspect_close(in);

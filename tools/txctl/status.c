@@ -61,6 +61,8 @@ static const char *verb_name(uint32_t verb)
     switch (verb) {
     case HF_REQUEST_RECOVER:
         return "recover";
+    case HF_REQUEST_FORGET:
+        return "tx forget";
     case HF_REQUEST_ADOPT_MOVED:
         return "adopt --moved";
     case HF_REQUEST_ADOPT_COPIED:
@@ -100,6 +102,14 @@ static int add_request(void *user, const hf_inspect_request *q)
     json_put(o, "done_ms", json_time(q->done_ms));
     json_put(o, "incarnation", q->incarnation != 0 ? json_count(q->incarnation) : json_null());
     json_put(o, "reason", json_text(q->reason));
+    if (q->verb == HF_REQUEST_FORGET) {
+        (void)hf_xid_format(&q->xid, text);
+        json_put(o, "xid", json_text(text));
+        json_put(o, "result",
+                 q->state == 0        ? json_null()
+                 : q->result == HF_OK ? json_text("OK")
+                                      : json_text(hf_strerror_name(q->result)));
+    }
     json_put(g->request_list, NULL, o);
     return 0;
 }

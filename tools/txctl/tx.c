@@ -221,6 +221,7 @@ static const struct {
     {HF_KEPT_RECOVERED, "recovered"},
     {HF_KEPT_HEURISTIC, "heuristic"},
     {HF_KEPT_UNCONFIRMED, "unconfirmed"},
+    {HF_KEPT_FORCED, "forced"},
 };
 enum { KEPT_NAMES = sizeof(kept_names) / sizeof(*kept_names) };
 
@@ -272,13 +273,17 @@ static json_t *event_json(const hf_inspect_event *e)
 static json_t *span_json(const hf_inspect_span *s)
 {
     json_t *o = json_object(), *kept = json_array(), *calls = json_array();
+    const char *by = s->by_recovery ? "recovery" : "owner";
+
+    if (s->kept & HF_KEPT_FORCED)
+        by = "operator";
 
     for (size_t i = 0; i < KEPT_NAMES; i++)
         if (s->kept & kept_names[i].bit)
             json_put(kept, NULL, json_text(kept_names[i].name));
     for (uint32_t i = 0; i < s->event_count; i++)
         json_put(calls, NULL, event_json(&s->events[i]));
-    json_put(o, "by", json_text(s->by_recovery ? "recovery" : "owner"));
+    json_put(o, "by", json_text(by));
     json_put(o, "incarnation", json_count(s->incarnation));
     json_put(o, "kept", kept);
     json_put(o, "began_ms", json_time(s->began_ms));
@@ -336,6 +341,11 @@ static void add_span(struct gather *g, const hf_inspect_span *s)
     char text[TEXT_SIZE], more[TEXT_SIZE];
     size_t n = 0;
 
+    if (s->kept & HF_KEPT_FORCED) {
+        fact(g, "forgotten", time_text(s->began_ms, text));
+        fact(g, "by", plain_text(s->text, text));
+        return;
+    }
     (void)snprintf(text, sizeof(text), "%s, incarnation %" PRIu32 ", in %s",
                    s->by_recovery ? "recovery" : "its owner", s->incarnation,
                    us_text(s->took_us, more));

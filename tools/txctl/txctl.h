@@ -20,7 +20,7 @@ enum { JSON_SCHEMA = 1 };
 /* A command line, parsed. */
 struct call {
     const char *node;
-    const char *xid; /* the argument of tx show and tx why */
+    const char *xid; /* the argument of tx show, tx why and tx forget */
     const char *reason;
     unsigned wait_s; /* --wait, or the verb's default */
     bool json;
@@ -35,9 +35,16 @@ int status(const struct call *call);
 int tx_list(const struct call *call);
 int tx_show(const struct call *call);
 int tx_why(const struct call *call);
+int tx_forget(const struct call *call);
 int log_verify(const struct call *call);
 int log_adopt(const struct call *call);
 int recover(const struct call *call);
+
+/* -- recover.c ---------------------------------------------------------------------------- */
+
+/* Wait for request->number until it is done, or call->wait_s is over; say which. Fills it in. */
+int wait_request(const struct call *call, hf_inspect *in, const char *verb,
+                 hf_inspect_request *request);
 
 /* -- report.c: how things are said ------------------------------------------------------- */
 

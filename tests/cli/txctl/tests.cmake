@@ -4,7 +4,7 @@ add_executable(make_node "${PROJECT_SOURCE_DIR}/tests/unit/tm/make_node.c")
 target_include_directories(make_node PRIVATE "${PROJECT_SOURCE_DIR}/tm")
 target_link_libraries(make_node PRIVATE holdfast_static Threads::Threads)
 
-foreach(script IN ITEMS usage dead live damage man adopt)
+foreach(script IN ITEMS usage dead live damage man adopt forget)
     add_test(NAME cli.txctl_${script}
         COMMAND "${CMAKE_CURRENT_LIST_DIR}/${script}.sh"
             $<TARGET_FILE:txctl> $<TARGET_FILE:make_node> "${PROJECT_SOURCE_DIR}")

@@ -10,7 +10,8 @@
  *   finished                           a transaction in the history
  *   back-in-time                       the alarm of that name
  *   close                              close cleanly and end
- *   live                               print "live", answer requests until stdin ends, then die
+ *   live                               print "live", answer requests until stdin ends, then die;
+ *                                      what is to be forgotten it forgets
  *   deaf                               print "live", answer nothing until stdin ends, then die
  * Without close it dies at the end: exits without closing anything.
  */
@@ -72,9 +73,9 @@ static int do_finished(struct maker *m)
 
 static int note_request(void *user, const struct hf__request *q)
 {
-    uint64_t *number = user;
+    struct hf__request *to = user;
 
-    *number = q->number;
+    *to = *q;
     return 1; /* one at a time */
 }
 
@@ -87,10 +88,13 @@ static int live(struct maker *m, bool deaf)
     (void)puts("live");
     (void)fflush(stdout);
     while (rc == HF_OK && poll(&in, 1, 50) == 0) {
-        uint64_t number = 0;
+        struct hf__request q;
 
-        if (!deaf && hf__log_requests(m->log, note_request, &number) == 1)
-            rc = hf__log_request_done(m->log, number);
+        if (deaf || hf__log_requests(m->log, note_request, &q) != 1)
+            continue;
+        rc = q.verb == HF_REQUEST_FORGET ? hf__log_forget(m->log, &q, true) : HF_OK;
+        if (q.state == 0)
+            rc = hf__log_request_answer(m->log, q.number, rc);
     }
     return rc;
 }

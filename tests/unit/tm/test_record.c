@@ -231,7 +231,7 @@ static int decode_request(uint8_t kind, size_t key_size, const unsigned char *bu
 
 static void request__comes_back(void **state)
 {
-    unsigned char buf[HF__REQUEST_BYTES + 128];
+    unsigned char buf[HF__REQUEST_BYTES_MAX];
 
     (void)state;
     for (size_t n = 0; n <= 127; n++) {
@@ -261,11 +261,35 @@ static void request__comes_back(void **state)
     }
 }
 
+/* A request to forget says what, behind its reason; one that does not is damaged. */
+static void request_to_forget__comes_back(void **state)
+{
+    unsigned char buf[HF__REQUEST_BYTES_MAX];
+
+    (void)state;
+    for (size_t n = 0; n <= 127; n++) {
+        struct hf__request q = {.verb = HF_REQUEST_FORGET, .state = 1, .result = HF_ESTATE}, back;
+        size_t size;
+
+        memset(q.reason, 'r', n);
+        memset(q.gtrid, 'g', sizeof(q.gtrid));
+        size = hf__request_encode(&q, buf);
+        assert_int_equal(size, HF__REQUEST_BYTES + n + HF__REQUEST_ABOUT);
+        t_ok(decode_request('Q', 9, buf, size, &back));
+        assert_string_equal(back.reason, q.reason);
+        assert_memory_equal(back.gtrid, q.gtrid, sizeof(q.gtrid));
+        assert_int_equal(back.result, HF_ESTATE);
+        for (size_t cut = 0; cut < HF__REQUEST_ABOUT; cut++)
+            t_rc(HF_EDAMAGED,
+                 decode_request('Q', 9, buf, HF__REQUEST_BYTES + n + cut, &back));
+    }
+}
+
 static void request__cut_or_with_a_hostile_length_is_refused(void **state)
 {
     static const unsigned lengths[] = {4, 127, 128, 129, 255, 256, 259, 65535};
     struct hf__request q = {.verb = HF_REQUEST_RECOVER, .reason = "why"}, back;
-    unsigned char buf[HF__REQUEST_BYTES + 128];
+    unsigned char buf[HF__REQUEST_BYTES_MAX];
     size_t size = hf__request_encode(&q, buf);
 
     (void)state;
@@ -486,6 +510,7 @@ int main(void)
         cmocka_unit_test(binding__comes_back),
         cmocka_unit_test(binding__cut_or_with_too_long_a_name_is_refused),
         cmocka_unit_test(request__comes_back),
+        cmocka_unit_test(request_to_forget__comes_back),
         cmocka_unit_test(request__cut_or_with_a_hostile_length_is_refused),
         cmocka_unit_test(transaction__comes_back),
         cmocka_unit_test(transaction__without_branches_comes_back),

@@ -3,8 +3,9 @@
  *
  * Reads short snapshots of the decision log and the history and holds none between calls, so a
  * stopped reader pins nothing. What it can write is a request to the processes that have the node
- * open, and the adoption of a node that was moved or copied. A damaged log can crash LMDB itself: a
- * tool that meets unknown logs calls hf_inspect_verify() in a child.
+ * open, and, if none has, that a transaction is forgotten, and the adoption of a node that was
+ * moved or copied. A damaged log can crash LMDB itself: a tool that meets unknown logs calls
+ * hf_inspect_verify() in a child.
  */
 #ifndef HOLDFAST_INSPECT_H
 #define HOLDFAST_INSPECT_H
@@ -106,7 +107,8 @@ enum hf_inspect_kept {
     HF_KEPT_RECOVERED = 4,    /**< recovery ended it */
     HF_KEPT_HEURISTIC = 8,    /**< mixed, hazard, or a branch decided by itself */
     HF_KEPT_UNCONFIRMED = 16, /**< it left the log by hf_tm_config.unconfirmed_ms */
-    HF_KEPT_ALL = 32          /**< all are kept */
+    HF_KEPT_ALL = 32,         /**< all are kept */
+    HF_KEPT_FORCED = 64       /**< an operator forgot it: who and why is the span's text */
 };
 
 typedef struct hf_inspect_event {
@@ -165,11 +167,14 @@ typedef struct hf_inspect_request {
     uint64_t asked_ms;
     uint64_t done_ms;
     char reason[128];
+    XID xid;        /**< HF_REQUEST_FORGET: which; bqual_length 0 */
+    int32_t result; /**< HF_REQUEST_FORGET, done: what came of it, a result code */
 } hf_inspect_request;
 
 /** Stored: never renumbered. Adoptions are not asked for but done; they are listed as requests. */
 enum hf_request_verb {
     HF_REQUEST_RECOVER = 1,
+    HF_REQUEST_FORGET = 2,
     HF_REQUEST_ADOPT_MOVED = 16,
     HF_REQUEST_ADOPT_COPIED = 17
 };
@@ -207,6 +212,29 @@ HF_API int hf_inspect_verify(hf_inspect *in) HF_MUST_CHECK;
     @retval HF_OK  durable. HF_EUNKNOWN, HF_EFULL, HF_EIO, HF_EINVAL. */
 HF_API int hf_inspect_ask(hf_inspect *in, int verb, const char *reason,
                           uint64_t *ret_number) HF_MUST_CHECK;
+
+/**
+ * Forget a transaction that stays in the decision log because a branch of it decided by itself. It
+ * moves to the history (HF_KEPT_FORCED), with uid, time and reason.
+ *
+ * If a process has the node open it is asked to: hf_inspect_requests() says when the request is
+ * done, and with which result. If nobody has, it is done at once, and leaves a request that is done
+ * in the same list.
+ *
+ * @param xid         Any XID of the transaction; only the gtrid counts.
+ * @param reason      Kept; cut at 127 bytes. May be NULL.
+ * @param ret_number  Of the request. Written on success only.
+ *
+ * @retval HF_OK         asked or done, and durable.
+ * @retval HF_ESTATE     something of it is still owed, or no branch of it decided by itself.
+ * @retval HF_ENOTFOUND  it is not in the decision log.
+ * @retval HF_EOWNED     a process has opened the node just now: try again.
+ * @retval HF_EMOVED     the node was moved or copied: it has to be adopted first.
+ * @retval HF_EUNKNOWN, HF_EFULL, HF_EDAMAGED, HF_EBUSY, HF_EIO, HF_EINVAL, HF_ENOMEM
+ * In every error but HF_EUNKNOWN the decision log is as it was.
+ */
+HF_API int hf_inspect_forget(hf_inspect *in, const XID *xid, const char *reason,
+                             uint64_t *ret_number) HF_MUST_CHECK;
 
 /** What became of a node that is not where it was. */
 enum hf_adopt { HF_ADOPT_MOVED = 1, HF_ADOPT_COPIED = 2 };
