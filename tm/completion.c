@@ -260,7 +260,7 @@ static void do_call(struct shell *s, struct hf__act act)
 {
     const hf_instance *instance = s->tx->members[act.branch].instance;
     uint64_t started = hf__timeline_now();
-    XID xid;
+    XID xid HF__WRITTEN_NEXT;
 
     hf__tx_branch_xid(s->tx, act.branch, &xid);
     take_answer(s, act, &xid, started,
@@ -381,7 +381,7 @@ static void do_probe(struct shell *s, struct hf__act act)
 /* FORCE and RECORD: the record lists what the coordinator has, as it has it now. */
 static void do_log(struct shell *s, enum hf__act_kind kind)
 {
-    struct hf__rec_branch small[SMALL_COUNT];
+    struct hf__rec_branch small[SMALL_COUNT] HF__WRITTEN_NEXT; /* as far as rec.count says */
     struct hf__rec rec = {.branches = small};
     uint64_t started = hf__timeline_now();
     hf_tx *tx = s->tx;

@@ -69,7 +69,7 @@ static bool find_rank(struct hf__coord *c)
 static void start_round(struct hf__coord *c)
 {
     c->cursor = 0;
-    c->one_by_one = !is_at_once(c->phase);
+    c->one_by_one = c->asyncs == 0 || !is_at_once(c->phase);
 }
 
 static void start_phase(struct hf__coord *c, enum hf__coord_phase phase)
@@ -84,6 +84,8 @@ static void start_phase(struct hf__coord *c, enum hf__coord_phase phase)
 void hf__coord_init(struct hf__coord *c, struct hf__branch *branches, unsigned count)
 {
     *c = (struct hf__coord){.branches = branches, .count = count};
+    for (unsigned i = 0; i < count; i++)
+        c->asyncs += branches[i].async;
 }
 
 void hf__coord_commit(struct hf__coord *c, bool rollback_only)
@@ -503,6 +505,8 @@ static bool next_branch(struct hf__coord *c, struct hf__act *act)
 {
     const struct step *step = &steps[c->phase];
 
+    if (step->acts_on == 0)
+        return false;
     for (; c->cursor < c->count; c->cursor++) {
         struct hf__branch *b = &c->branches[c->cursor];
 

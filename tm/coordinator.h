@@ -125,6 +125,7 @@ struct hf__coord {
     struct hf__branch *branches; /* the shell's; count of them */
     unsigned count;
     unsigned cursor;    /* the branch that the phase has come to */
+    unsigned asyncs;    /* branches that are async */
     unsigned under_way; /* branches whose asynchronous call is with the shell */
     int rank;           /* committing: the one whose turn it is */
     uint8_t phase;      /* enum hf__coord_phase */

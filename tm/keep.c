@@ -57,17 +57,14 @@ static void put_span(const hf_tx *tx, const hf_result *result, struct hf__span *
                 ret->events[i].rm_id = tx->members[j].instance->rm->id;
 }
 
-void hf__tx_keep(const hf_tx *tx, const hf_result *result, bool committing)
+static void keep(const hf_tx *tx, const hf_result *result, uint8_t kept)
 {
     const struct hf__coord *c = &tx->coord;
-    uint8_t kept = judge(tx, result, committing);
     struct hf__rec_branch small[SMALL_COUNT];
     struct hf__rec rec = {.branches = small};
     struct hf__span span;
     struct hf__finished f = {.rec = &rec, .span = &span};
 
-    if (kept == 0)
-        return;
     if (tx->count > SMALL_COUNT &&
         (rec.branches = calloc(tx->count, sizeof(*rec.branches))) == NULL)
         return;
@@ -90,4 +87,12 @@ void hf__tx_keep(const hf_tx *tx, const hf_result *result, bool committing)
     hf__history_queue(hf__log_history(tx->tm->log), &f);
     if (rec.branches != small)
         free(rec.branches);
+}
+
+void hf__tx_keep(const hf_tx *tx, const hf_result *result, bool committing)
+{
+    uint8_t kept = judge(tx, result, committing);
+
+    if (kept != 0)
+        keep(tx, result, kept);
 }

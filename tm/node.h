@@ -19,6 +19,16 @@
 #include "log.h"
 #include "timeline.h"
 
+/* Of a variable that is written whole before it is read: a hardened build need not zero it. */
+#ifdef __has_attribute
+#if __has_attribute(uninitialized)
+#define HF__WRITTEN_NEXT __attribute__((uninitialized))
+#endif
+#endif
+#ifndef HF__WRITTEN_NEXT
+#define HF__WRITTEN_NEXT
+#endif
+
 enum {
     HF__TM_MAGIC = 0x48465401,
     HF__RM_MAGIC = 0x48465402,

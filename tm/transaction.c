@@ -316,16 +316,25 @@ static void fail_start(hf_tx *tx, unsigned branch, int code)
     instance->associated = instance->suspended = false;
 }
 
+static int tell_start(const hf_instance *instance, int code)
+{
+    char text[256] = "it gives no reason";
+    int native = 0;
+
+    hf__instance_error(instance, &native, text, sizeof(text));
+    return hf__error(HF_ERM, native != 0 ? native : code, "%s: xa_start answered %s: %s",
+                     instance->rm->name, hf__xa_name(code), text);
+}
+
 /* xa_start for a branch that is new, TMJOIN for one that was delisted, TMRESUME for one that was
    suspended. */
 static int start(hf_tx *tx, unsigned branch, long flags)
 {
     hf_instance *instance = tx->members[branch].instance;
     hf_rm *rm = instance->rm;
-    char text[256] = "it gives no reason";
     uint64_t started = hf__timeline_now();
-    int native = 0, code;
-    XID xid;
+    XID xid HF__WRITTEN_NEXT;
+    int code;
 
     hf__tx_branch_xid(tx, branch, &xid);
     code = rm->xa->xa_start_entry(&xid, instance->rmid, flags);
@@ -338,12 +347,10 @@ static int start(hf_tx *tx, unsigned branch, long flags)
         tx->branches[branch].state = HF__B_ACTIVE;
         return HF_OK;
     }
-    hf__instance_error(instance, &native, text, sizeof(text));
     instance->broken = instance->broken || code == XAER_RMFAIL;
     if (flags != TMNOFLAGS)
         fail_start(tx, branch, code);
-    return hf__error(HF_ERM, native != 0 ? native : code, "%s: xa_start answered %s: %s", rm->name,
-                     hf__xa_name(code), text);
+    return tell_start(instance, code);
 }
 
 static int too_late(const hf_instance *instance)

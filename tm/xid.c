@@ -26,13 +26,15 @@ void hf__gtrid_make(unsigned char gtrid[HF__GTRID_SIZE], const unsigned char nod
 void hf__xid_make(XID *xid, const unsigned char gtrid[HF__GTRID_SIZE], uint32_t rm_id,
                   uint32_t number)
 {
-    memset(xid, 0, sizeof(*xid));
+    /* Every byte is written once: there is no padding. */
+    static_assert(sizeof(*xid) == 3 * sizeof(long) + XIDDATASIZE, "an XID without holes");
     xid->formatID = HF_XID_FORMAT;
     xid->gtrid_length = HF__GTRID_SIZE;
+    xid->bqual_length = rm_id != 0 ? HF__BQUAL_SIZE : 0;
     memcpy(xid->data, gtrid, HF__GTRID_SIZE);
+    memset(xid->data + HF__GTRID_SIZE, 0, XIDDATASIZE - HF__GTRID_SIZE);
     if (rm_id == 0)
         return;
-    xid->bqual_length = HF__BQUAL_SIZE;
     hf__put32((unsigned char *)xid->data + HF__GTRID_SIZE, rm_id);
     hf__put32((unsigned char *)xid->data + HF__GTRID_SIZE + 4, number);
 }

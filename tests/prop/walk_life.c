@@ -37,6 +37,7 @@ static void tidy(struct world *w)
     t.c.cursor = w->c.cursor;
     t.c.phase = w->c.phase;
     t.c.decision = w->c.decision;
+    t.c.asyncs = w->c.asyncs;
     t.c.under_way = w->c.under_way;
     t.c.rank = w->c.rank;
     t.c.one_by_one = w->c.one_by_one;

@@ -28,8 +28,10 @@
 #ifndef HOLDFAST_INTERNAL_STORE_H
 #define HOLDFAST_INTERNAL_STORE_H
 
+#include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "holdfast/internal/host.h"
 
@@ -188,27 +190,27 @@ uint64_t hf__store_hash(const void *bytes, size_t size);
 
 static inline void hf__put32(unsigned char *p, uint32_t v)
 {
-    for (int i = 3; i >= 0; i--, v >>= 8)
-        p[i] = (unsigned char)v;
+    v = htobe32(v);
+    memcpy(p, &v, sizeof(v));
 }
 static inline void hf__put64(unsigned char *p, uint64_t v)
 {
-    for (int i = 7; i >= 0; i--, v >>= 8)
-        p[i] = (unsigned char)v;
+    v = htobe64(v);
+    memcpy(p, &v, sizeof(v));
 }
 static inline uint32_t hf__get32(const unsigned char *p)
 {
-    uint32_t v = 0;
-    for (int i = 0; i < 4; i++)
-        v = v << 8 | p[i];
-    return v;
+    uint32_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return be32toh(v);
 }
 static inline uint64_t hf__get64(const unsigned char *p)
 {
-    uint64_t v = 0;
-    for (int i = 0; i < 8; i++)
-        v = v << 8 | p[i];
-    return v;
+    uint64_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return be64toh(v);
 }
 
 #endif
