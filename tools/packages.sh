@@ -7,7 +7,7 @@
 # --no-install it lists them and returns 1. Returns 0 when all are there.
 
 packages_demo=(cmake ninja-build gcc libc6-dev liblmdb-dev libxxhash-dev libjansson-dev)
-packages_check=("${packages_demo[@]}" g++ libcmocka-dev binutils pkg-config python3)
+packages_check=("${packages_demo[@]}" g++ libcmocka-dev binutils pkg-config python3 valgrind)
 
 # Print the packages among the arguments that are not installed.
 packages_missing()

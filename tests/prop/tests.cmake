@@ -26,3 +26,13 @@ if(NOT HOLDFAST_SANITIZE)
     hf_test(prop hot_path hot_path.c)
     set_target_properties(prop_hot_path PROPERTIES ENABLE_EXPORTS ON)
 endif()
+
+# What a transaction costs without its log: counted where it is built as it is shipped, and run for
+# what it does everywhere.
+hf_test(prop instructions instructions.c memory_log.c ARGUMENTS 10000)
+if(NOT HOLDFAST_FAULTS AND NOT HOLDFAST_SANITIZE AND "${CMAKE_BUILD_TYPE}" MATCHES "^Rel")
+    add_test(NAME prop.instructions.count
+        COMMAND "${CMAKE_CURRENT_LIST_DIR}/instructions.sh" $<TARGET_FILE:prop_instructions> 6000)
+    set_tests_properties(prop.instructions.count PROPERTIES
+        LABELS prop TIMEOUT 300 SKIP_RETURN_CODE 77)
+endif()
