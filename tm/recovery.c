@@ -190,6 +190,17 @@ static int by_xid(const void *a, const void *b)
     return memcmp(x->data, y->data, HF__GTRID_SIZE + HF__BQUAL_SIZE);
 }
 
+/* One that is listed twice is one branch. In order. */
+static void drop_doubles(struct target *t)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < t->count; i++)
+        if (kept == 0 || by_xid(&t->xids[kept - 1], &t->xids[i]) != 0)
+            t->xids[kept++] = t->xids[i];
+    t->count = kept;
+}
+
 static int scan(struct target *t)
 {
     const struct xa_switch_t *xa = t->rm->xa;
@@ -215,6 +226,7 @@ static int scan(struct target *t)
                          SCAN_MAX);
     if (t->count > 0)
         qsort(t->xids, t->count, sizeof(*t->xids), by_xid);
+    drop_doubles(t);
     t->scanned = true;
     return HF_OK;
 }
