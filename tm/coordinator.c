@@ -344,6 +344,8 @@ void hf__coord_detached(struct hf__coord *c, unsigned branch, bool gone)
         b->state = HF__B_PREPARED;
     else
         b->state = c->decision == HF__COMMIT ? HF__B_OWED : HF__B_LEFT;
+    if (c->decision == HF__COMMIT && HF_BUG("detached-is-done"))
+        set_fate(b, HF__B_COMMITTED, HF__FATE_COMMITTED);
 }
 
 void hf__coord_logged(struct hf__coord *c, enum hf__logged result)

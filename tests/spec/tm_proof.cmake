@@ -4,7 +4,7 @@ hf_test(spec tm_forget tm_forget.c support/fake_rm.c)
 hf_test(spec tm_verified tm_verified.c support/fake_rm.c TIMEOUT 300)
 
 if(HOLDFAST_FAULTS)
-    foreach(bug IN ITEMS nota-is-done rmfail-is-done release-early)
+    foreach(bug IN ITEMS nota-is-done rmfail-is-done release-early detached-is-done)
         add_test(NAME spec.tm_verified.catches.${bug} COMMAND spec_tm_verified --plant ${bug})
         set_tests_properties(spec.tm_verified.catches.${bug} PROPERTIES
             LABELS spec TIMEOUT 120 WILL_FAIL TRUE)
