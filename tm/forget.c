@@ -144,7 +144,7 @@ int hf__forget_alone(const char *dir, struct hf__request *q)
         return rc;
     rc = find(dir, store, q, &rec);
     if (rc == HF_OK)
-        rc = hf__history_open(dir, &history);
+        rc = hf__history_open(dir, true, &history);
     if (rc == HF_OK)
         rc = hf__forget_tell(history, &rec, q, 0);
     if (rc == HF_OK)
