@@ -39,6 +39,7 @@ enum temper {
     STUBBORN, /* store B answers XA_RETRY to the first commit of a process */
     WILLFUL,  /* store B rolls back what it is told to commit, and says so: XA_HEURRB */
     REFUSING, /* store B votes no */
+    HELD,     /* store B answers XAER_NOTA until recovery has it end a session (detach) */
     LATE      /* stores B and C have TMUSEASYNC, and do all of it in xa_complete */
 };
 
@@ -80,6 +81,7 @@ int world_judge(struct world *w);
 
 /* The switch of a store in such a world; dir is where a willful one keeps its marks. */
 const struct xa_switch_t *store_switch(unsigned store, enum temper temper, const char *dir);
+const hf_rm_ext *store_ext(unsigned store, enum temper temper);
 /* From now on each call of a store, but xa_open and xa_close, asks whether it fails, before it does
    anything and after: XAER_RMFAIL then. With a temper of PLAIN only. */
 void store_fail_calls(bool (*before)(void), bool (*after)(void));

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "holdfast/inspect.h"
 #include "holdfast/internal/fault.h"
 #include "holdfast/kv.h"
 #include "matrix.h"
@@ -179,6 +180,39 @@ static void tempered(struct world *w)
     world_close(w);
 }
 
+struct listed {
+    XID xids[TXS_MAX];
+    unsigned count;
+};
+
+static int list_heuristic(void *user, const hf_inspect_tx *tx)
+{
+    struct listed *l = user;
+
+    if (tx->outcome == HF_MIXED && l->count < TXS_MAX)
+        l->xids[l->count++] = tx->xid;
+    return 0;
+}
+
+/* An operator has seen what stores decided by themselves, and the log forgets it. */
+static void forgotten(struct world *w)
+{
+    struct listed l = {.count = 0};
+    char node[DIR_SIZE + 8];
+    uint64_t number;
+    hf_inspect *in;
+    int rc;
+
+    tempered(w);
+    (void)snprintf(node, sizeof(node), "%s/node", w->dir);
+    if (hf_inspect_open(node, &in) != HF_OK)
+        return;
+    rc = hf_inspect_transactions(in, list_heuristic, &l);
+    for (unsigned i = 0; rc == HF_OK && i < l.count; i++)
+        rc = hf_inspect_forget(in, &l.xids[i], "the crash matrix has seen it", &number);
+    hf_inspect_close(in);
+}
+
 static void deadline(struct world *w)
 {
     hf_tx *tx = NULL;
@@ -298,7 +332,9 @@ const struct scenario hf_scenarios[] = {
     {"rollback", PLAIN, rollback},
     {"refused", REFUSING, tempered},
     {"heuristic", WILLFUL, tempered},
+    {"forgotten", WILLFUL, forgotten},
     {"retry", STUBBORN, tempered},
+    {"held", HELD, tempered},
     {"late", LATE, tempered},
     {"deadline", PLAIN, deadline},
     {"reopened", PLAIN, reopened},

@@ -1,5 +1,5 @@
 /*
- * tests/crash/matrix/stores.c - kv stores that answer otherwise: again, no, by themselves, later.
+ * tests/crash/matrix/stores.c - kv stores that answer otherwise: again, no, by themselves, later, not yet.
  *
  * A willful store notes its decision in a file before it takes it, and answers the same until it is
  * told to forget: what a resource manager owes [XA 3.6], also across a crash.
@@ -63,6 +63,33 @@ static int refusing_prepare(XID *xid, int rmid, long flags)
 
     (void)flags;
     return rc == XA_OK ? XA_RBROLLBACK : rc;
+}
+
+static bool detached; /* in this process */
+
+static int held_commit(XID *xid, int rmid, long flags)
+{
+    if ((flags & TMONEPHASE) == 0 && !detached)
+        return XAER_NOTA;
+    return hf_kv_switch.xa_commit_entry(xid, rmid, flags);
+}
+
+static int held_detach(void *user, int rmid, const XID *xid, const void *token, size_t size)
+{
+    (void)user, (void)rmid, (void)xid, (void)token, (void)size;
+    detached = true;
+    return 0;
+}
+
+const hf_rm_ext *store_ext(unsigned store, enum temper temper)
+{
+    static hf_rm_ext held;
+
+    if (store != 1 || temper != HELD)
+        return &hf_kv_ext;
+    held = hf_kv_ext;
+    held.detach = held_detach;
+    return &held;
 }
 
 /* -- TMUSEASYNC: one call under way for each of a few handles ---------------------------------- */
@@ -175,6 +202,8 @@ const struct xa_switch_t *store_switch(unsigned store, enum temper temper, const
     } else if (temper == WILLFUL) {
         changed.xa_commit_entry = willful_commit;
         changed.xa_forget_entry = willful_forget;
+    } else if (temper == HELD) {
+        changed.xa_commit_entry = held_commit;
     } else if (temper == REFUSING) {
         changed.xa_prepare_entry = refusing_prepare;
     } else {

@@ -74,7 +74,7 @@ int world_open(struct world *w)
         (void)snprintf(info, sizeof(info), "dir=%s/%s;wait_ms=200", w->dir, name);
         config.name = name;
         config.xa = store_switch(i, w->temper, w->dir);
-        config.ext = &hf_kv_ext;
+        config.ext = store_ext(i, w->temper);
         config.open_info = info;
         rc = hf_rm_register(w->tm, &config, &w->rm[i]);
     }
@@ -151,6 +151,8 @@ static int judge_log(struct world *w, unsigned *ret_heuristics)
     rc = hf_inspect_verify(in);
     if (rc == HF_OK)
         rc = hf_inspect_transactions(in, count_heuristics, ret_heuristics);
+    if (rc == HF_OK) /* those that were forgotten */
+        rc = hf_inspect_history(in, count_heuristics, ret_heuristics);
     hf_inspect_close(in);
     return rc == HF_OK ? 0 : complain(w, "verify: %s", hf_error_last()->text);
 }
