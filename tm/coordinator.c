@@ -192,11 +192,25 @@ static bool is_heuristic(int code)
     return code >= XA_HEURMIX && code <= XA_HEURHAZ;
 }
 
+/* XAER_NOTA of a branch that is known to be prepared: may a stale session that holds it be got rid
+   of? */
+static bool may_detach(const struct hf__branch *b)
+{
+    return b->denied && b->can_detach && !b->detached;
+}
+
+/* Does the answer say that another session has the branch? XAER_NOTA, or what a resource manager
+   that can detach says instead. */
+static bool says_held(const struct hf__branch *b, int code, int instead)
+{
+    return code == XAER_NOTA || (code == instead && b->can_detach);
+}
+
 /* Phase two. Only XA_OK, a heuristic or a proof ends a branch: everything else proves nothing. */
 static void judge_commit(struct hf__coord *c, struct hf__branch *b, int code)
 {
     b->tried = true;
-    b->denied = code == XAER_NOTA && b->seen != HF__SEEN_NOT_REACHED;
+    b->denied = says_held(b, code, XA_RETRY) && b->seen != HF__SEEN_NOT_REACHED;
     if (code == XA_OK) {
         set_fate(b, HF__B_COMMITTED, HF__FATE_COMMITTED);
         c->changed = true;
@@ -207,7 +221,7 @@ static void judge_commit(struct hf__coord *c, struct hf__branch *b, int code)
         if (code == XAER_NOTA && HF_BUG("nota-is-done"))
             set_fate(b, HF__B_COMMITTED, HF__FATE_COMMITTED);
     } else {
-        b->state = HF__B_OWED;
+        b->state = may_detach(b) && b->seen == HF__SEEN_IN_SCAN ? HF__B_HELD : HF__B_OWED;
         if (code == XAER_RMFAIL && HF_BUG("rmfail-is-done"))
             set_fate(b, HF__B_COMMITTED, HF__FATE_COMMITTED);
     }
@@ -232,16 +246,9 @@ static void judge_commit_one(struct hf__coord *c, struct hf__branch *b, int code
     }
 }
 
-/* XAER_NOTA of a branch that is known to be prepared: may a stale session that holds it be got rid
-   of? */
-static bool may_detach(const struct hf__branch *b)
-{
-    return b->denied && b->can_detach && !b->detached;
-}
-
 static void judge_rollback(struct hf__coord *c, struct hf__branch *b, int code)
 {
-    b->denied = code == XAER_NOTA && b->seen == HF__SEEN_IN_SCAN;
+    b->denied = says_held(b, code, XAER_PROTO) && b->seen == HF__SEEN_IN_SCAN;
     if (b->denied) { /* the scan lists it: somebody holds it, or has just ended it */
         set_fate(b, may_detach(b) ? HF__B_HELD : HF__B_LEFT, HF__FATE_ROLLEDBACK);
         return;

@@ -95,7 +95,7 @@ struct hf__branch {
     bool can_probe;   /* its resource manager offers a probe */
     bool can_detach;  /* its resource manager can get rid of a stale session; recovery only */
     bool detached;    /* it was asked to: once in a pass */
-    bool denied;      /* the last answer was XAER_NOTA; recovery only */
+    bool denied;      /* the last answer said that it is not there, or held; recovery only */
     bool tried;       /* xa_commit was sent since it was last known to be prepared */
     bool heuristic;   /* damage: ended otherwise than decided; stays in the record */
     bool unconfirmed; /* the record says already that it is unconfirmed */

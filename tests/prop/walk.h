@@ -52,7 +52,7 @@ struct rm {
     uint16_t sent;    /* bit set of enum hf__act_kind; this life */
     uint8_t probes;   /* this life */
     uint8_t detaches; /* this life */
-    bool nota;        /* this life: its last answer was XAER_NOTA */
+    bool nota;        /* this life: its last answer was XAER_NOTA or the like */
     bool own_will;    /* ended, or answered, otherwise than it was told to */
     bool yes;         /* voted yes, whatever became of it */
     bool ever_commit; /* xa_commit was sent by some life */

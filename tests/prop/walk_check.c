@@ -147,7 +147,7 @@ static void check_detach(const struct world *w, unsigned branch)
     if (!w->b[branch].can_detach || w->mode == DECIDING)
         walk_violate("13", "a detach that is not offered, or outside of recovery");
     if (!rm->nota || rm->detaches > 0)
-        walk_violate("13", "a detach without XAER_NOTA, or twice in one pass");
+        walk_violate("13", "a detach without XAER_NOTA or the like, or twice in one pass");
     if (w->scan[w->map[branch]] != HF__SEEN_IN_SCAN && rm->know != K_PREPARED)
         walk_violate("13", "a detach for a branch that neither scan nor probe finds prepared");
 }

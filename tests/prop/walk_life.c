@@ -527,7 +527,7 @@ static void answer(struct world *w, const struct event *ev)
     called(rm, call, (enum truth)ev->truth);
     walk_rm_learn(rm, call, ev->code, (rm->sent & 1U << HF__ACT_COMMIT_ONE) != 0);
     rm->sent |= (uint16_t)(1U << call);
-    rm->nota = ev->code == XAER_NOTA;
+    rm->nota = ev->code == XAER_NOTA || ev->code == XA_RETRY || ev->code == XAER_PROTO;
     if (!async || w->turn == TURN_WAIT)
         advance(w, ev);
     else

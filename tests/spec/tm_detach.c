@@ -164,7 +164,7 @@ static void nota__that_a_probe_proves_committed_detaches_nobody(void **state)
 /* Other answers say that it is there, or are no answer: no sign of a session that hangs on. */
 static void other_answers__detach_nobody(void **state)
 {
-    static const int codes[] = {XA_RETRY, XAER_RMFAIL, XAER_RMERR, XAER_PROTO, XA_RBROLLBACK, 4711};
+    static const int codes[] = {XAER_RMFAIL, XAER_RMERR, XAER_PROTO, XA_RBROLLBACK, 4711};
 
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
         struct world *w = world_again(state);
@@ -175,6 +175,28 @@ static void other_answers__detach_nobody(void **state)
         assert_int_equal(fake_calls(B, FAKE_DETACH), 0);
         assert_int_equal(world_stats(w).owed, 1);
     }
+}
+
+/* A switch that looks the branch up says XA_RETRY where MariaDB says XAER_NOTA. */
+static void retry__of_what_the_scan_lists_is_detached_and_committed(void **state)
+{
+    struct world *w = *state;
+
+    (void)owe(w, DETACH);
+    fake_answer_effect(B, FAKE_COMMIT, 1, XA_RETRY, FAKE_STAYS);
+    t_ok(hf_tm_recover(w->tm, NULL));
+    assert_int_equal(fake_calls(B, FAKE_DETACH), 1);
+    assert_int_equal(world_stats(w).owed, 0);
+}
+
+static void retry__without_a_detach_is_owed(void **state)
+{
+    struct world *w = *state;
+
+    (void)owe(w, PROBE);
+    fake_answer_effect(B, FAKE_COMMIT, 1, XA_RETRY, FAKE_STAYS);
+    t_ok(hf_tm_recover(w->tm, NULL));
+    assert_int_equal(world_stats(w).owed, 1);
 }
 
 /* A completion has the session that prepared the branch: it is not stale. */
@@ -445,6 +467,8 @@ int main(void)
         T(without_detach__it_is_paid_when_the_session_is_gone),
         T(nota__that_a_probe_proves_committed_detaches_nobody),
         T(other_answers__detach_nobody),
+        T(retry__of_what_the_scan_lists_is_detached_and_committed),
+        T(retry__without_a_detach_is_owed),
         T(completion__detaches_nobody),
         T(rollback__of_what_is_held_detaches_and_rolls_back),
         T(rollback__of_what_stays_held_is_tried_again),

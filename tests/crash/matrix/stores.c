@@ -1,5 +1,6 @@
 /*
- * tests/crash/matrix/stores.c - kv stores that answer otherwise: again, no, by themselves, later, not yet.
+ * tests/crash/matrix/stores.c - kv stores that answer otherwise: again, no, not yet, later, or by
+ * themselves.
  *
  * A willful store notes its decision in a file before it takes it, and answers the same until it is
  * told to forget: what a resource manager owes [XA 3.6], also across a crash.

@@ -70,6 +70,8 @@ static const int probe_committed[] = { HF_PROBE_COMMITTED, STOP };
 static const int probe_rolledback[] = { HF_PROBE_ROLLEDBACK, STOP };
 static const int probe_prepared[] = { HF_PROBE_PREPARED, STOP };
 static const int nota[] = { XAER_NOTA, STOP };
+static const int retry[] = { XA_RETRY, STOP };
+static const int commit_owed_for_good[] = { XAER_RMFAIL, XAER_PROTO, XAER_INVAL, STOP };
 static const int probe_unknown[] = { HF_PROBE_UNKNOWN, 99, STOP };
 
 /* clang-format on */
@@ -864,10 +866,18 @@ static void settle__denied_and_prepared_is_detached_once(void **state)
           { OWED_ABSENT },
           { 1, COMMIT, 0, 1 | DETACH(0), HF__ACT_PROBE, 0, probe_unknown, { { 0 } },
             "probe0 record done:committed", 1, 1 } },
-        /* answers other than XAER_NOTA are no sign of a session that hangs on */
+        /* XA_RETRY is one from whom can detach; other answers are no sign of it */
         { HF__COMMIT,
           { OWED_IN_SCAN },
-          { 1, COMMIT, 0, 1 | DETACH(0), HF__ACT_COMMIT, 0, commit_owed, { { 0 } },
+          { 1, COMMIT, 0, 1 | DETACH(0), HF__ACT_COMMIT, 0, retry, { { 0 } },
+            "commit0 detach0 commit0 done:committed", 1, 0 } },
+        { HF__COMMIT,
+          { OWED_IN_SCAN },
+          { 1, COMMIT, 0, 1, HF__ACT_COMMIT, 0, retry, { { 0 } },
+            "commit0 done:committed", 1, 0 } },
+        { HF__COMMIT,
+          { OWED_IN_SCAN },
+          { 1, COMMIT, 0, 1 | DETACH(0), HF__ACT_COMMIT, 0, commit_owed_for_good, { { 0 } },
             "commit0 done:committed", 1, 0 } },
     };
 

@@ -92,10 +92,11 @@ typedef struct hf_rm_ext {
                  enum hf_probe *ret);
     /** Get rid of a stale session that holds a prepared branch, so that others can end it.
         Recovery asks, at most once for a branch in a pass, when XAER_NOTA was the answer to its
-        xa_commit or xa_rollback although a scan of the same pass lists the branch, or probe() finds
-        it prepared: the session that prepared it hangs on, and its branch is nobody else's to see.
-        It is asked only for branches of an opening that is fenced, and for those of a transaction
-        of this opening that is over; never for a living process's, nor for what is not ours.
+        xa_commit or xa_rollback (or, from a switch that knows better, XA_RETRY or XAER_PROTO)
+        although a scan of the same pass lists the branch, or probe() finds it prepared: the session
+        that prepared it hangs on, and its branch is nobody else's to see. It is asked only for
+        branches of an opening that is fenced, and for those of a transaction of this opening that
+        is over; never for a living process's, nor for what is not ours.
         The hook may end a session only on evidence that this one holds the branch, and that it
         belongs to an opening that is over or to an instance of this process that is closed or
         broken: no innocent session is ever ended. 0: no such session is left, or never was; the
