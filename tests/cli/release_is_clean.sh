@@ -60,7 +60,8 @@ for file in "$@"; do
 done
 
 # What the public headers declare: each function or object that HF_API marks, and X/Open's two.
-cat "$source"/tm/include/holdfast/*.h "$source"/rm/kv/include/holdfast/*.h |
+cat "$source"/tm/include/holdfast/*.h "$source"/holder/include/holdfast/*.h \
+    "$source"/rm/kv/include/holdfast/*.h |
     sed 's|/\*.*\*/||' | tr '\n' ' ' | grep -oE 'HF_API [^;(]*[(;]' |
     grep -oE 'hf_[a-z_0-9]+ ?[(;]$' | tr -d ' (;' >"$dir/declared"
 printf 'ax_reg\nax_unreg\n' >>"$dir/declared"

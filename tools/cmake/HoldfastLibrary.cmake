@@ -1,12 +1,14 @@
 # HoldfastLibrary.cmake - libholdfast from the objects of its rooms, and its installation.
 
-set(hf_public_bases "${PROJECT_SOURCE_DIR}/tm/include" "${PROJECT_SOURCE_DIR}/rm/kv/include")
+set(hf_public_bases "${PROJECT_SOURCE_DIR}/tm/include" "${PROJECT_SOURCE_DIR}/holder/include"
+    "${PROJECT_SOURCE_DIR}/rm/kv/include")
 set(hf_public_headers
     tm/include/xa.h
     tm/include/holdfast/base.h
     tm/include/holdfast/inspect.h
     tm/include/holdfast/tm.h
     tm/include/holdfast/transaction.h
+    holder/include/holdfast/holder.h
     rm/kv/include/holdfast/kv.h)
 list(TRANSFORM hf_public_headers PREPEND "${PROJECT_SOURCE_DIR}/")
 
@@ -20,7 +22,8 @@ add_library(holdfast SHARED)
 add_library(holdfast_static STATIC)
 foreach(library IN ITEMS holdfast holdfast_static)
     target_sources(${library} PRIVATE
-        $<TARGET_OBJECTS:hf_tm_objects> $<TARGET_OBJECTS:hf_kv_objects>)
+        $<TARGET_OBJECTS:hf_tm_objects> $<TARGET_OBJECTS:hf_holder_objects>
+        $<TARGET_OBJECTS:hf_kv_objects>)
     target_link_libraries(${library}
         ${hf_build_scope} $<BUILD_INTERFACE:hf_build>
         PRIVATE LMDB::LMDB Threads::Threads)
