@@ -108,18 +108,19 @@ void hf__suspend(hf_holder *h, struct hf__record *r)
     struct hf__party *p = r->party;
     struct hf__pin pin;
     int rc = HF_OK;
+    bool may;
 
     if (r->state != HF__PICKED)
         r->state = HF__RESETTING;
     hf__party_pin(p, &pin);
     hf__unlock(h);
-    if (may_suspend(h, r)) {
+    may = may_suspend(h, r);
+    if (may)
         rc = h->driver.suspend(h->user, r->id, p->tx);
-        r->active = false;
-        HF_FAULT("holder:suspended");
-    }
+    HF_FAULT("holder:suspended");
     hf__lock(h);
     hf__party_unpin(p, &pin);
+    r->active = r->active && !may;
     r->doomed = r->doomed || rc != HF_OK;
 }
 

@@ -36,3 +36,17 @@ if(NOT HOLDFAST_FAULTS AND NOT HOLDFAST_SANITIZE AND "${CMAKE_BUILD_TYPE}" MATCH
     set_tests_properties(prop.instructions.count PROPERTIES
         LABELS prop TIMEOUT 300 SKIP_RETURN_CODE 77)
 endif()
+
+# The holder under everything at once, and the planted bugs that this has to catch.
+hf_test(prop holder_storm holder_storm.c)
+if(HOLDFAST_FAULTS AND NOT HOLDFAST_SANITIZE)
+    set(hf_must_fail "${PROJECT_SOURCE_DIR}/tests/crash/must_fail.sh")
+    add_test(NAME prop.holder_storm.catches.holder-two-owners
+        COMMAND "${hf_must_fail}" "two at once"
+            $<TARGET_FILE:prop_holder_storm> --plant holder-two-owners)
+    add_test(NAME prop.holder_storm.catches.holder-late-tx-end
+        COMMAND "${hf_must_fail}" "are left: close a manager"
+            $<TARGET_FILE:prop_holder_storm> --plant holder-late-tx-end)
+    set_tests_properties(prop.holder_storm.catches.holder-two-owners
+        prop.holder_storm.catches.holder-late-tx-end PROPERTIES LABELS prop TIMEOUT 120)
+endif()
