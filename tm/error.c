@@ -6,6 +6,8 @@
  */
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,6 +23,7 @@ static pthread_mutex_t panic_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static unsigned process_number; /* written in a child after fork only, by its one thread */
 static pthread_once_t process_once = PTHREAD_ONCE_INIT;
+static atomic_bool process_watched;
 
 static void count_fork(void)
 {
@@ -34,7 +37,11 @@ static void watch_forks(void)
 
 unsigned hf__process(void)
 {
-    (void)pthread_once(&process_once, watch_forks);
+    /* Every call of the library comes here: a load is what it may cost. */
+    if (!atomic_load_explicit(&process_watched, memory_order_acquire)) {
+        (void)pthread_once(&process_once, watch_forks);
+        atomic_store_explicit(&process_watched, true, memory_order_release);
+    }
     return process_number;
 }
 
