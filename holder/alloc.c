@@ -22,7 +22,6 @@
 #include <string.h>
 
 #include "holdfast/internal/fault.h"
-#include "holdfast/internal/host.h"
 #include "room.h"
 
 struct request {
@@ -64,10 +63,12 @@ static uint32_t judge(struct request *q, struct hf__record *r, int needs_enlist)
     r->state = HF__RATING;
     if (h->driver.rate == NULL)
         return r->kind->type == q->type ? HF_RATING_PERFECT : 0;
-    hf__unlock(h);
+    if ((h->nature & HF__PLAIN_RATE) == 0)
+        hf__unlock(h);
     rc = h->driver.rate(h->user, q->type, r->id, needs_enlist, &rating);
     HF_FAULT("holder:rated");
-    hf__lock(h);
+    if ((h->nature & HF__PLAIN_RATE) == 0)
+        hf__lock(h);
     if (rc == HF_OK && rating <= HF_RATING_PERFECT)
         return r->doomed ? 0 : rating;
     r->doomed = r->dead = true;
@@ -127,8 +128,8 @@ static void search(struct request *q)
 
     q->best = NULL;
     q->rating = 0;
-    if (q->party == NULL && q->context.sequence != 0) {
-        q->party = hf__party_find(h, q->context.sequence);
+    if (q->party == NULL && q->context.tx != NULL) {
+        q->party = hf__party_find(h, q->context.tx);
         if (q->party != NULL)
             q->party->refs++;
     }
@@ -383,8 +384,6 @@ static int adapt(struct request *q)
     struct hf__record *r = q->best;
     int rc;
 
-    if (q->made || q->rating >= HF_RATING_PERFECT || h->driver.adapt == NULL)
-        return HF_OK;
     hf__unlock(h);
     rc = h->driver.adapt(h->user, q->type, r->id);
     HF_FAULT("holder:adapted");
@@ -400,13 +399,14 @@ static int adapt(struct request *q)
 static int dress(struct request *q)
 {
     hf_holder *h = q->h;
+    bool adapts = h->driver.adapt != NULL && !q->made && q->rating < HF_RATING_PERFECT;
     int rc;
 
     if (q->best->party != NULL) {
         rc = resume(q);
-        return rc == HF_OK ? adapt(q) : rc;
+        return rc == HF_OK && adapts ? adapt(q) : rc;
     }
-    rc = adapt(q);
+    rc = adapts ? adapt(q) : HF_OK;
     if (rc != HF_OK || h->driver.enlist == NULL)
         return rc;
     if (q->context.tx == NULL)
@@ -453,7 +453,7 @@ static void hand_out(struct request *q, bool reused)
     h->stats.reused_enlisted += reused;
 }
 
-static void tell(struct request *q)
+static __attribute__((noinline)) void tell(struct request *q)
 {
     hf_holder *h = q->h;
     hf_event event = {.type = q->type,
@@ -464,8 +464,6 @@ static void tell(struct request *q)
                       .rated = q->rated,
                       .rating = q->rating};
 
-    if (!hf__listens(h))
-        return;
     if (q->made)
         event.rated = event.rating = 0;
     else
@@ -475,10 +473,18 @@ static void tell(struct request *q)
     hf__lock(h);
 }
 
+/* Not handed out, after all. The failure that the caller hears of is this one, not what follows. */
+static __attribute__((noinline)) void take_back(struct request *q, int rc)
+{
+    hf_error why = *hf_error_last();
+
+    hf__settle(q->h, q->best, NULL);
+    (void)hf__error(rc, why.native_code, "%s", why.text);
+}
+
 static int allocate(struct request *q, hf_resid *ret_id)
 {
     hf_holder *h = q->h;
-    hf_error why;
     bool reused;
     int rc = obtain(q);
 
@@ -492,11 +498,10 @@ static int allocate(struct request *q, hf_resid *ret_id)
         if (rc == HF_OK) {
             *ret_id = q->best->id;
             hand_out(q, reused);
-            tell(q);
+            if (hf__listens(h))
+                tell(q);
         } else {
-            why = *hf_error_last(); /* of this, not of what follows */
-            hf__settle(h, q->best, NULL);
-            (void)hf__error(rc, why.native_code, "%s", why.text);
+            take_back(q, rc);
         }
     }
     h->stats.rated += q->rated;
@@ -523,7 +528,7 @@ static int check_request(const hf_holder *h, hf_restype type, const hf_alloc *re
 int hf_holder_alloc_with(hf_holder *h, hf_restype type, const hf_alloc *request, hf_resid *ret_id)
 {
     uint32_t flags = request != NULL ? request->flags : 0;
-    struct request q; /* not zeroed whole: the waiter is big, and seldom used */
+    struct request q HF__UNFILLED; /* the waiter is big, and seldom used */
     struct hf__call call;
     int rc = check_request(h, type, request, ret_id);
 

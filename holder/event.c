@@ -6,15 +6,13 @@
  */
 #include <string.h>
 
-#include "holdfast/internal/host.h"
 #include "room.h"
 
-void hf__tell(hf_holder *h, hf_event_kind kind, const struct hf__record *r, const hf_event *more)
+void hf__tell_listener(hf_holder *h, hf_event_kind kind, const struct hf__record *r,
+                       const hf_event *more)
 {
     hf_event event = {.tag = ""};
 
-    if (!hf__listens(h))
-        return;
     if (more != NULL)
         event = *more;
     event.size = sizeof(event);

@@ -6,7 +6,6 @@
  * callback of another thread.
  */
 #include "holdfast/internal/fault.h"
-#include "holdfast/internal/host.h"
 #include "room.h"
 
 int hf_holder_free(hf_holder *h, hf_resid id)

@@ -17,18 +17,15 @@
 #include <string.h>
 
 #include "holdfast/internal/fault.h"
-#include "holdfast/internal/host.h"
 #include "room.h"
 
 enum { BUCKETS_FIRST = 64 };
 
-int hf__holder_check(const hf_holder *h)
+int hf__holder_bad(const hf_holder *h)
 {
     if (h == NULL || h->magic != HF__HOLDER_MAGIC)
         return hf__error(HF_EINVAL, 0, "not a holder");
-    if (h->process != hf__process())
-        return hf__error(HF_EFORK, 0, "the holder belongs to the parent process");
-    return HF_OK;
+    return hf__error(HF_EFORK, 0, "the holder belongs to the parent process");
 }
 
 uint32_t hf__holder_left(const hf_holder *h)
@@ -43,15 +40,10 @@ static bool is_released(const hf_holder *h)
     return h->state == HF__CLOSED && h->records == 0 && h->creating == 0 && h->type_frees == 0;
 }
 
-void hf__leave(hf_holder *h, struct hf__call *call)
+void hf__leave_closed(hf_holder *h, struct hf__call *call)
 {
     hf_manager *m = h->manager;
 
-    if (h->state == HF__OPEN) { /* by far the most */
-        hf__list_remove(&call->link);
-        hf__unlock(h);
-        return;
-    }
     if (!h->told_release && is_released(h)) {
         h->told_release = true;
         if (h->driver.released != NULL) {
@@ -171,7 +163,7 @@ fail:
 }
 
 int hf__holder_make(hf_manager *m, const hf_driver *driver, void *user,
-                    const hf_holder_config *config, bool is_xa, hf_holder **ret)
+                    const hf_holder_config *config, unsigned nature, hf_holder **ret)
 {
     static const hf_holder_config preset = HF_HOLDER_CONFIG_INIT;
     hf_holder *h;
@@ -187,7 +179,7 @@ int hf__holder_make(hf_manager *m, const hf_driver *driver, void *user,
     h = make(m, driver, user, config);
     if (h == NULL)
         return hf__error(HF_ENOMEM, ENOMEM, "open a holder");
-    h->is_xa = is_xa;
+    h->nature = nature;
     (void)pthread_mutex_lock(&m->lock);
     rc = m->closing ? hf__error(HF_ECLOSED, 0, "open a holder: the manager is closing")
                     : hf__manager_start_thread(m);
@@ -207,7 +199,7 @@ int hf__holder_make(hf_manager *m, const hf_driver *driver, void *user,
 int hf_holder_open(hf_manager *m, const hf_driver *driver, void *user,
                    const hf_holder_config *config, hf_holder **ret)
 {
-    return hf__holder_make(m, driver, user, config, false, ret);
+    return hf__holder_make(m, driver, user, config, 0, ret);
 }
 
 /* -- close ------------------------------------------------------------------------------------- */
@@ -292,7 +284,7 @@ static void force(hf_holder *h)
 {
     struct hf__list doomed;
 
-    if (h->is_xa)
+    if ((h->nature & HF__IS_XA) != 0)
         return;
     hf__list_init(&doomed);
     h->force = true;

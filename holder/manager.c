@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "holdfast/internal/fault.h"
-#include "holdfast/internal/host.h"
 #include "room.h"
 
 enum { SWEEP_MS = 10000, RETRY_MS = 1000 };
@@ -53,17 +52,6 @@ static void leave(hf_manager *m, struct hf__call *call)
 
 /* -- context ----------------------------------------------------------------------------------- */
 
-uint64_t hf__manager_sequence(const hf_tx *tx)
-{
-    uint64_t sequence = 0;
-    XID xid;
-
-    if (hf_tx_xid(tx, &xid) == HF_OK)
-        for (int i = 20; i < 28; i++) /* gtrid: node 16, incarnation 4, sequence 8 */
-            sequence = sequence << 8 | (unsigned char)xid.data[i];
-    return sequence;
-}
-
 int hf__manager_tx_state(hf_tx *tx)
 {
     hf_tx_state state;
@@ -80,26 +68,22 @@ int hf__manager_tx_state(hf_tx *tx)
 
 int hf__manager_tx(hf_manager *m, const hf_alloc *request, struct hf__context *ret)
 {
-    hf_tx *current = m->config.tm != NULL ? hf_tx_current(m->config.tm) : NULL;
-    int rc;
-
-    ret->tx = current;
-    ret->sequence = 0;
+    ret->tx = hf_tx_current(m->config.tm); /* NULL for no tm */
     if (request != NULL && (request->flags & HF_ALLOC_TX) != 0) {
+        hf_tx *current = ret->tx;
+
         ret->tx = request->tx;
         if (request->tx != NULL && request->tx != current)
             return hf__error(HF_ETHREAD, 0, "the transaction is not the calling thread's");
     }
     if (ret->tx == NULL)
         return HF_OK;
-    rc = hf__manager_tx_state(ret->tx);
-    ret->sequence = hf__manager_sequence(ret->tx);
-    return rc;
+    return hf__manager_tx_state(ret->tx);
 }
 
 bool hf__manager_is_current(hf_manager *m, const struct hf__context *c)
 {
-    return hf_tx_current(m->config.tm) == c->tx && hf__manager_sequence(c->tx) == c->sequence;
+    return hf_tx_current(m->config.tm) == c->tx;
 }
 
 int hf_manager_context(hf_manager *m, hf_owner *ret_owner, hf_tx **ret_tx)

@@ -4,8 +4,8 @@
  * tm calls the watch when the transaction is over, and frees it after that. The watch belongs to
  * one holder: it gets its party as an argument, so the end of a transaction needs neither a table
  * shared by all holders nor a lock beside the holder's own, and the two watches that a transaction
- * has room for without allocating are two holders. A transaction is named by its sequence: its
- * handle may be used for a later one.
+ * has room for without allocating are two holders. A transaction is found by its handle: the watch
+ * takes the party out of the table before the handle can be used for a later one.
  *
  * Invariants
  *   P1  The watch is registered before the first enlist: no end is missed.
@@ -21,19 +21,18 @@
 #include <string.h>
 
 #include "holdfast/internal/fault.h"
-#include "holdfast/internal/host.h"
 #include "room.h"
 
-static struct hf__party **bucket(hf_holder *h, uint64_t sequence)
+static size_t bucket(const hf_tx *tx)
 {
-    return &h->parties[sequence % HF__PARTY_BUCKETS];
+    return (size_t)((uintptr_t)tx >> 6) % HF__PARTY_BUCKETS;
 }
 
-struct hf__party *hf__party_find(const hf_holder *h, uint64_t sequence)
+struct hf__party *hf__party_find(const hf_holder *h, const hf_tx *tx)
 {
-    struct hf__party *p = h->parties[sequence % HF__PARTY_BUCKETS];
+    struct hf__party *p = h->parties[bucket(tx)];
 
-    while (p != NULL && p->sequence != sequence)
+    while (p != NULL && p->tx != tx)
         p = p->next;
     return p;
 }
@@ -128,7 +127,7 @@ static void on_end(void *user, const XID *xid, hf_outcome outcome)
     p->over = true;
     p->xid = *xid;
     p->outcome = outcome;
-    at = bucket(h, p->sequence);
+    at = &h->parties[bucket(p->tx)];
     while (*at != p)
         at = &(*at)->next;
     *at = p->next;
@@ -170,7 +169,7 @@ static struct hf__party *take(hf_holder *h)
 
 int hf__party_get(hf_holder *h, const struct hf__context *c, struct hf__party **ret)
 {
-    struct hf__party *p = hf__party_find(h, c->sequence);
+    struct hf__party *p = hf__party_find(h, c->tx);
     hf_sync sync = {.after = on_end};
     int rc;
 
@@ -178,7 +177,6 @@ int hf__party_get(hf_holder *h, const struct hf__context *c, struct hf__party **
         p = take(h);
         if (p == NULL)
             return hf__error(HF_ENOMEM, ENOMEM, "%s: watch a transaction", h->name);
-        p->sequence = c->sequence;
         p->tx = c->tx;
         sync.user = p;
         hf__unlock(h); /* nobody else makes it: the transaction is this thread's */
@@ -190,8 +188,8 @@ int hf__party_get(hf_holder *h, const struct hf__context *c, struct hf__party **
             hf__party_unref(p);
             return rc;
         }
-        p->next = *bucket(h, p->sequence);
-        *bucket(h, p->sequence) = p;
+        p->next = h->parties[bucket(p->tx)];
+        h->parties[bucket(p->tx)] = p;
     }
     p->refs++;
     *ret = p;

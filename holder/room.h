@@ -45,6 +45,7 @@
 #include <stddef.h>
 
 #include "holdfast/holder.h"
+#include "holdfast/internal/host.h"
 
 enum {
     HF__MANAGER_MAGIC = 0x48464d47,
@@ -55,6 +56,16 @@ enum {
     HF__FREE_RECORDS_MAX = 64, /* kept for later */
     HF__FREE_PARTIES_MAX = 64
 };
+
+/* A big structure on the stack of which little is used; no compiler option shall fill it. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define HF__UNFILLED __attribute__((uninitialized))
+#endif
+#endif
+#ifndef HF__UNFILLED
+#define HF__UNFILLED
+#endif
 
 /* -- lists ------------------------------------------------------------------------------------- */
 
@@ -139,19 +150,19 @@ struct hf__record {
     uint64_t since_ms; /* idle, or (with leak_ms) in use since */
     uint64_t ends_ms;  /* end of its life; 0: none */
     int dead_code;     /* dead: the driver's answer */
-    bool tracked : 1;
-    bool used : 1;     /* has a user, also while its transaction ends */
-    bool enlisted : 1; /* in party: the driver said so */
-    bool active : 1;   /* that, and not suspended since */
-    bool dirty : 1;    /* was enlisted once, and not in none since */
+    bool tracked;
+    bool used;     /* has a user, also while its transaction ends */
+    bool enlisted; /* in party: the driver said so */
+    bool active;   /* that, and not suspended since */
+    bool dirty;    /* was enlisted once, and not in none since */
     /* facts for whoever has it next */
-    bool unreset : 1;   /* freed, and not reset yet */
-    bool doomed : 1;    /* destroy it instead of pooling it */
-    bool requested : 1; /* doomed by hf_holder_request_destroy() */
-    bool dead : 1;      /* doomed by an answer of the driver that nobody was told of yet */
-    bool released : 1;  /* tracked: its user or owner is done with it */
-    bool forgotten : 1; /* tracked: not ours to destroy */
-    bool leak_told : 1;
+    bool unreset;   /* freed, and not reset yet */
+    bool doomed;    /* destroy it instead of pooling it */
+    bool requested; /* doomed by hf_holder_request_destroy() */
+    bool dead;      /* doomed by an answer of the driver that nobody was told of yet */
+    bool released;  /* tracked: its user or owner is done with it */
+    bool forgotten; /* tracked: not ours to destroy */
+    bool leak_told;
 };
 
 /* -- transactions ------------------------------------------------------------------------------ */
@@ -165,8 +176,7 @@ struct hf__pin {
 /* What a holder has in one transaction; from the first enlistment to the end. */
 struct hf__party {
     hf_holder *holder;
-    uint64_t sequence; /* names the transaction: the handle may be used for a later one */
-    hf_tx *tx;         /* good until over, and while pinned */
+    hf_tx *tx; /* names it, as long as it is in the table; good until over, and while pinned */
     bool over;
     hf_outcome outcome; /* when over; as is the next */
     XID xid;
@@ -189,10 +199,14 @@ struct hf__call {
 struct hf__waiter {
     struct hf__list link;
     pthread_cond_t wake;
-    uint64_t sequence; /* of its transaction; 0: none */
+    const hf_tx *tx; /* its transaction; NULL: none */
     uint64_t since_us;
     bool queued, awake;
 };
+
+/* What is known of the ready-made driver's callbacks: plain ones only look at the resource, call
+   nobody and cannot block, so that the lock need not be let go for them. */
+enum { HF__IS_XA = 1, HF__PLAIN_RATE = 2, HF__PLAIN_RESET = 4 };
 
 enum hf__holder_state { HF__OPEN = 1, HF__CLOSING, HF__CLOSED };
 
@@ -204,7 +218,7 @@ struct hf_holder {
     void *user;
     hf_holder_config config;
     char name[HF__NAME_MAX + 1];
-    bool is_xa;
+    unsigned nature; /* HF__IS_XA and so on */
     uint64_t serial; /* in the order of opening; under the manager's lock, as is the next */
     struct hf__list sibling;
 
@@ -261,7 +275,6 @@ struct hf_manager {
 /* What a request is made for. */
 struct hf__context {
     hf_tx *tx;
-    uint64_t sequence; /* its; 0: none */
     hf_owner owner;
     const char *tag;
 };
@@ -273,7 +286,6 @@ int hf__manager_tx(hf_manager *m, const hf_alloc *request, struct hf__context *r
 bool hf__manager_is_current(hf_manager *m, const struct hf__context *c);
 /* May it still do work? HF_OK, HF_EROLLEDBACK or HF_ESTATE. */
 int hf__manager_tx_state(hf_tx *tx);
-uint64_t hf__manager_sequence(const hf_tx *tx);
 /* The next holder after that serial, with a call entered; NULL: no more. */
 hf_holder *hf__manager_next(hf_manager *m, uint64_t *serial, struct hf__call *call);
 /* Our thread, from the first holder on. Under the manager's lock. */
@@ -281,7 +293,13 @@ int hf__manager_start_thread(hf_manager *m);
 
 /* -- holder.c ---------------------------------------------------------------------------------- */
 
-int hf__holder_check(const hf_holder *h);
+int hf__holder_bad(const hf_holder *h); /* why */
+static inline int hf__holder_check(const hf_holder *h)
+{
+    return h != NULL && h->magic == HF__HOLDER_MAGIC && h->process == hf__process()
+               ? HF_OK
+               : hf__holder_bad(h);
+}
 static inline void hf__lock(hf_holder *h)
 {
     (void)pthread_mutex_lock(&h->lock); /* cannot fail: initialised, and not held by us */
@@ -298,13 +316,23 @@ static inline void hf__enter(hf_holder *h, struct hf__call *call)
     hf__list_push(&h->calls, &call->link);
 }
 /* End it, with the lock held; h may be gone after it. */
-void hf__leave(hf_holder *h, struct hf__call *call);
+void hf__leave_closed(hf_holder *h, struct hf__call *call);
+static inline void hf__leave(hf_holder *h, struct hf__call *call)
+{
+    if (h->state != HF__OPEN) {
+        hf__leave_closed(h, call);
+        return;
+    }
+    call->link.prev->next = call->link.next;
+    call->link.next->prev = call->link.prev;
+    hf__unlock(h);
+}
 /* Close without waiting for transactions. The lock is held. */
 void hf__holder_shut(hf_holder *h);
 uint32_t hf__holder_left(const hf_holder *h);
 void hf__holder_free(hf_holder *h);
 int hf__holder_make(hf_manager *m, const hf_driver *driver, void *user,
-                    const hf_holder_config *config, bool is_xa, hf_holder **ret);
+                    const hf_holder_config *config, unsigned nature, hf_holder **ret);
 
 /* -- inventory.c ------------------------------------------------------------------------------- */
 
@@ -332,7 +360,7 @@ uint64_t hf__dice(hf_holder *h);
 /* -- party.c ----------------------------------------------------------------------------------- */
 
 /* That of a running transaction, or NULL. */
-struct hf__party *hf__party_find(const hf_holder *h, uint64_t sequence);
+struct hf__party *hf__party_find(const hf_holder *h, const hf_tx *tx);
 /* The same, made and watched if need be; with a reference. The lock is let go meanwhile. */
 int hf__party_get(hf_holder *h, const struct hf__context *c, struct hf__party **ret);
 void hf__party_unref(struct hf__party *p);
@@ -388,7 +416,14 @@ static inline bool hf__listens(const hf_holder *h)
 }
 /* Of a record in a state of the calling thread's; the lock is not held. event may be NULL: nothing
    to add; else its members for rated, rating, code, age and so on. */
-void hf__tell(hf_holder *h, hf_event_kind kind, const struct hf__record *r, const hf_event *more);
+void hf__tell_listener(hf_holder *h, hf_event_kind kind, const struct hf__record *r,
+                       const hf_event *more);
+static inline void hf__tell(hf_holder *h, hf_event_kind kind, const struct hf__record *r,
+                            const hf_event *more)
+{
+    if (hf__listens(h))
+        hf__tell_listener(h, kind, r, more);
+}
 /* hf_error_last() with the driver's own code. */
 int hf__driver_failed(const hf_holder *h, const char *call, int code);
 

@@ -22,7 +22,6 @@
  *                                                                         holder:destroyed
  */
 #include "holdfast/internal/fault.h"
-#include "holdfast/internal/host.h"
 #include "room.h"
 
 static void doom(struct hf__record *r, int code)
@@ -70,15 +69,18 @@ static bool stays(const hf_holder *h, const struct hf__record *r)
 static int reset(hf_holder *h, struct hf__record *r)
 {
     bool clean = h->driver.reset != NULL && stays(h, r);
+    bool plain = !clean || (h->nature & HF__PLAIN_RESET) != 0;
     int rc = HF_OK;
 
     r->unreset = false;
     r->state = HF__RESETTING;
     h->stats.recycled++;
-    if (clean || hf__listens(h)) {
+    HF_FAULT("holder:resetting");
+    if (clean && plain)
+        rc = h->driver.reset(h->user, r->id);
+    if (!plain || hf__listens(h)) {
         hf__unlock(h);
-        HF_FAULT("holder:resetting");
-        if (clean)
+        if (!plain)
             rc = h->driver.reset(h->user, r->id);
         hf__tell(h, HF_EVENT_RECYCLE, r, NULL);
         hf__lock(h);
@@ -95,12 +97,8 @@ static int reset(hf_holder *h, struct hf__record *r)
 /* suspend() is for the thread that allocated it, or the owner of the transaction. */
 static bool may_suspend(hf_holder *h, const struct hf__record *r)
 {
-    struct hf__context c;
-
-    if (pthread_equal(r->thread, pthread_self()))
-        return true;
-    c.tx = hf_tx_current(h->manager->config.tm);
-    return c.tx != NULL && hf__manager_sequence(c.tx) == r->party->sequence;
+    return pthread_equal(r->thread, pthread_self()) ||
+           hf_tx_current(h->manager->config.tm) == r->party->tx;
 }
 
 void hf__suspend(hf_holder *h, struct hf__record *r)

@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 #include "holdfast/internal/fault.h"
-#include "holdfast/internal/host.h"
 #include "room.h"
 
 /* -- idle and old ------------------------------------------------------------------------------ */

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "holdfast/internal/fault.h"
-#include "holdfast/internal/host.h"
 #include "room.h"
 
 /* Enlist it, if the driver can. The record is PICKED. */

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <time.h>
 
-#include "holdfast/internal/host.h"
 #include "room.h"
 
 int hf__cond_init(pthread_cond_t *cond)
@@ -74,7 +73,7 @@ void hf__wake_party(hf_holder *h, const struct hf__party *p)
     for (struct hf__list *at = h->queue.next; at != &h->queue; at = at->next) {
         struct hf__waiter *w = HF__OF(struct hf__waiter, link, at);
 
-        if (w->sequence == p->sequence)
+        if (w->tx == p->tx)
             rouse(w);
     }
 }
@@ -110,7 +109,7 @@ static int join(hf_holder *h, struct hf__waiter *w, const struct hf__context *c)
 
     if (error != 0)
         return hf__error(HF_ENOMEM, error, "%s: wait", h->name);
-    w->sequence = c->sequence;
+    w->tx = c->tx;
     w->since_us = hf__now_us();
     w->queued = w->awake = true;
     hf__list_append(&h->queue, &w->link);

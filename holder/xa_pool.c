@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "holdfast/internal/host.h"
 #include "room.h"
 
 struct pool {
@@ -132,6 +131,7 @@ int hf_holder_open_xa(hf_manager *m, const hf_xa_hooks *hooks, const hf_holder_c
                         .tx_end = tx_end,
                         .released = released};
     struct pool *pool;
+    unsigned nature;
     int rc = hf__manager_check(m);
 
     if (rc == HF_OK && (m->config.tm == NULL || (hooks != NULL && hooks->size != sizeof(*hooks))))
@@ -145,7 +145,8 @@ int hf_holder_open_xa(hf_manager *m, const hf_xa_hooks *hooks, const hf_holder_c
         pool->hooks = *hooks;
     if (pool->hooks.validate != NULL)
         driver.validate = validate;
-    rc = hf__holder_make(m, &driver, pool, config, true, ret);
+    nature = HF__IS_XA | HF__PLAIN_RATE | (pool->hooks.reset == NULL ? HF__PLAIN_RESET : 0);
+    rc = hf__holder_make(m, &driver, pool, config, nature, ret);
     if (rc != HF_OK)
         free(pool);
     return rc;
@@ -157,7 +158,7 @@ hf_instance *hf_holder_instance(hf_holder *h, hf_resid id)
     struct hf__call call;
     bool good;
 
-    if (hf__holder_check(h) != HF_OK || !h->is_xa)
+    if (hf__holder_check(h) != HF_OK || (h->nature & HF__IS_XA) == 0)
         return NULL;
     hf__enter(h, &call);
     r = hf__find(h, id);

@@ -50,3 +50,16 @@ if(HOLDFAST_FAULTS AND NOT HOLDFAST_SANITIZE)
     set_tests_properties(prop.holder_storm.catches.holder-two-owners
         prop.holder_storm.catches.holder-late-tx-end PROPERTIES LABELS prop TIMEOUT 120)
 endif()
+
+# The short way: no allocation, no system call, and in a release under 1,000 instructions.
+if(NOT HOLDFAST_SANITIZE)
+    hf_test(prop holder_path holder_path.c)
+    set_target_properties(prop_holder_path PROPERTIES ENABLE_EXPORTS ON)
+    find_program(HOLDFAST_VALGRIND valgrind)
+    if(HOLDFAST_VALGRIND AND NOT HOLDFAST_FAULTS)
+        add_test(NAME prop.holder_instructions
+            COMMAND "${CMAKE_CURRENT_LIST_DIR}/holder_instructions.sh"
+                $<TARGET_FILE:prop_holder_path> 1000)
+        set_tests_properties(prop.holder_instructions PROPERTIES LABELS prop TIMEOUT 300)
+    endif()
+endif()
