@@ -71,8 +71,7 @@ static uint32_t judge(struct request *q, struct hf__record *r, int needs_enlist)
         hf__lock(h);
     if (rc == HF_OK && rating <= HF_RATING_PERFECT)
         return r->doomed ? 0 : rating;
-    r->doomed = r->dead = true;
-    r->dead_code = rc;
+    hf__doom(h, r, rc);
     return 0;
 }
 
@@ -242,13 +241,24 @@ static bool is_alive(struct request *q)
     hf__lock(h);
     if (rc == HF_OK && !r->doomed)
         return true;
-    if (rc != HF_OK) {
-        h->stats.invalid++;
-        r->doomed = r->dead = true;
-        r->dead_code = rc;
-    }
+    if (rc != HF_OK)
+        hf__doom(h, r, rc);
     hf__settle(h, r, NULL);
     return false;
+}
+
+/* Wait for something; the transaction may have been spoilt meanwhile. */
+static int wait(struct request *q, uint64_t news)
+{
+    hf_holder *h = q->h;
+    int rc = hf__wait(h, &q->waiter, q->type, &q->context, q->wait_ms, news);
+
+    if (rc == HF_OK && q->context.tx != NULL) {
+        hf__unlock(h);
+        rc = hf__manager_tx_state(q->context.tx);
+        hf__lock(h);
+    }
+    return rc;
 }
 
 /* With HF_OK, q->best is PICKED. */
@@ -276,9 +286,9 @@ static int obtain(struct request *q)
         } else if (h->state != HF__OPEN) {
             continue;
         } else if (!hf__wait_turn(h, &q->waiter)) {
-            rc = hf__wait(h, &q->waiter, q->type, &q->context, q->wait_ms, news);
+            rc = wait(q, news);
         } else if (!hf__has_room(h) && !evict(q)) {
-            rc = hf__wait(h, &q->waiter, q->type, &q->context, q->wait_ms, news);
+            rc = wait(q, news);
         } else if (hf__has_room(h)) {
             q->made = true;
             hf__wait_done(h, &q->waiter); /* the next one may go on while this one is made */
@@ -297,6 +307,12 @@ static int refused(struct request *q, const char *call, int code)
     if (code != HF_EENLIST)
         return hf__driver_failed(q->h, call, code);
     return hf__error(HF_EENLIST, 0, "%s: the driver's %s refused", q->h->name, call);
+}
+
+/* The transaction's own trouble is what the caller should hear of. */
+static int spoilt(const struct request *q, int state)
+{
+    return hf__error(state, 0, "%s: the transaction cannot go on", q->h->name);
 }
 
 /* The driver's enlist, and then what became of the transaction: it may have run out of time
@@ -348,8 +364,7 @@ static int enlist(struct request *q, struct hf__party *p)
     r->dirty = true; /* who knows */
     r->doomed = r->doomed || rc != HF_EENLIST;
     rc = refused(q, "enlist", rc);
-    return state != HF_OK ? hf__error(state, 0, "%s: the transaction can only roll back", h->name)
-                          : rc;
+    return state == HF_OK ? rc : spoilt(q, state);
 }
 
 /* It comes to use again in the transaction that it is in. */
@@ -359,7 +374,7 @@ static int resume(struct request *q)
     struct hf__record *r = q->best;
     struct hf__party *p = r->party;
     struct hf__pin pin;
-    int rc;
+    int rc, state = HF_OK;
 
     if (r->active && h->driver.suspend != NULL)
         hf__suspend(h, r); /* still due: another thread had freed it */
@@ -368,14 +383,17 @@ static int resume(struct request *q)
     hf__party_pin(p, &pin);
     hf__unlock(h);
     rc = h->driver.resume(h->user, r->id, p->tx);
+    if (rc != HF_OK && hf__manager_is_current(h->manager, &q->context))
+        state = hf__manager_tx_state(p->tx);
     HF_FAULT("holder:resumed");
     hf__lock(h);
     hf__party_unpin(p, &pin);
     r->active = rc == HF_OK;
     if (rc == HF_OK)
         return HF_OK;
-    r->doomed = r->doomed || rc != HF_EENLIST;
-    return refused(q, "resume", rc);
+    r->doomed = true; /* it is enlisted, and cannot be used */
+    rc = refused(q, "resume", rc);
+    return state == HF_OK ? rc : spoilt(q, state);
 }
 
 static int adapt(struct request *q)
@@ -390,8 +408,7 @@ static int adapt(struct request *q)
     hf__lock(h);
     if (rc == HF_OK)
         return HF_OK;
-    r->doomed = r->dead = true;
-    r->dead_code = rc;
+    hf__doom(h, r, rc);
     return hf__driver_failed(h, "adapt", rc);
 }
 

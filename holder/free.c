@@ -44,6 +44,11 @@ int hf_holder_request_destroy(hf_holder *h, hf_resid id)
     if (rc != HF_OK)
         return rc;
     hf__enter(h, &call);
+    if (h->state != HF__OPEN) {
+        rc = hf__error(HF_ECLOSED, 0, "%s: closed", h->name);
+        hf__leave(h, &call);
+        return rc;
+    }
     r = hf__find(h, id);
     if (r == NULL || r->tracked || r->requested || r->state == HF__DESTROYING) {
         hf__leave(h, &call);

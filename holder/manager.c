@@ -253,10 +253,17 @@ int hf__manager_start_thread(hf_manager *m)
 
 int hf_manager_open(const hf_manager_config *config, hf_manager **ret)
 {
+    hf_tm_stats stats = {.size = sizeof(stats)};
     hf_manager *m;
 
     if (config == NULL || ret == NULL || config->size != sizeof(*config) || config->background > 1)
         return hf__error(HF_EINVAL, 0, "open a manager: the configuration is not valid");
+    if (config->tm != NULL) { /* is it one, and this process's? */
+        int rc = hf_tm_get_stats(config->tm, &stats);
+
+        if (rc != HF_OK)
+            return rc;
+    }
     m = calloc(1, sizeof(*m));
     if (m == NULL || pthread_mutex_init(&m->lock, NULL) != 0)
         goto fail;

@@ -379,6 +379,8 @@ struct hf__answers {
 /* Put a record in a transient state of the calling thread's where it belongs, as things are now.
    The lock is held, and let go in between. ret may be NULL. */
 void hf__settle(hf_holder *h, struct hf__record *r, struct hf__answers *ret);
+/* The driver's answer means that it is dead; that is told when it is settled. */
+void hf__doom(hf_holder *h, struct hf__record *r, int code);
 /* It leaves use, if the calling thread may say so. The lock is let go. */
 void hf__suspend(hf_holder *h, struct hf__record *r);
 /* Settle all of a list on the caller's stack, linked by link, in a transient state. */

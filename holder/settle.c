@@ -24,8 +24,9 @@
 #include "holdfast/internal/fault.h"
 #include "room.h"
 
-static void doom(struct hf__record *r, int code)
+void hf__doom(hf_holder *h, struct hf__record *r, int code)
 {
+    h->stats.invalid++;
     r->doomed = r->dead = true;
     r->dead_code = code;
 }
@@ -89,7 +90,7 @@ static int reset(hf_holder *h, struct hf__record *r)
     r->tag = NULL;
     if (rc != HF_OK) {
         h->stats.failed_reset++;
-        doom(r, rc);
+        hf__doom(h, r, rc);
     }
     return rc;
 }

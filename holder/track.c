@@ -16,7 +16,7 @@ static int enlist(hf_holder *h, struct hf__record *r, const struct hf__context *
 {
     struct hf__party *p = NULL;
     struct hf__pin pin;
-    int rc;
+    int rc, state = HF_OK;
 
     if (c->tx == NULL || (r->sid == NULL ? h->driver.enlist == NULL : h->driver.enlist_s == NULL))
         return HF_OK;
@@ -28,16 +28,22 @@ static int enlist(hf_holder *h, struct hf__record *r, const struct hf__context *
     hf__unlock(h);
     rc = r->sid == NULL ? h->driver.enlist(h->user, r->id, p->tx)
                         : h->driver.enlist_s(h->user, r->sid, p->tx);
+    if (!hf__manager_is_current(h->manager, c))
+        state = hf__error(HF_ESTATE, 0, "%s: the transaction is over", h->name);
+    else if (rc == HF_OK || rc == HF_EENLIST)
+        state = hf__manager_tx_state(p->tx);
     HF_FAULT("holder:tracking");
     hf__lock(h);
     hf__party_unpin(p, &pin);
-    if (rc == HF_OK) {
-        r->enlisted = true;
-        h->stats.enlisted++;
-    } else {
+    if (p->over && p->outcome == HF_ROLLEDBACK)
+        state = hf__error(HF_EROLLEDBACK, 0, "%s: the transaction was rolled back", h->name);
+    r->enlisted = rc == HF_OK;
+    h->stats.enlisted += rc == HF_OK;
+    if (rc != HF_OK || state != HF_OK)
         hf__party_leave(r);
-    }
     hf__party_unref(p);
+    if (state != HF_OK)
+        return state;
     if (rc == HF_OK || rc == HF_NOT_ENLISTABLE)
         return HF_OK;
     h->stats.failed_enlist++;

@@ -160,6 +160,7 @@ static void everything_in_reset(struct toy *toy, const char *call, hf_resid id)
     t_ok(hf_holder_request_destroy(toy->holder, id));
     t_rc(HF_EINVAL, hf_holder_request_destroy(toy->holder, id));
     t_ok(hf_holder_close(toy->holder, HF_CLOSE_DETACH, 0, NULL));
+    t_rc(HF_ECLOSED, hf_holder_request_destroy(toy->holder, id));
     t_ok(hf_holder_release(toy->holder));
 }
 
