@@ -18,7 +18,7 @@ enum {
 };
 
 struct bench_options {
-    const char *measure; /* "commit" or "begin" */
+    const char *measure; /* "commit", "kv" or "begin" */
     unsigned threads[BENCH_THREAD_COUNTS_MAX];
     unsigned rows; /* in use of them */
     unsigned rounds;
@@ -77,6 +77,24 @@ struct side node_begin_side(struct node *node);
 /* raw.c, behind raw.h. */
 struct raw;
 struct side raw_side(struct raw *raw);
+
+/* What one thread writes in `hf-bench kv`: always its own key, and each time another value. */
+struct bench_pair {
+    unsigned char key[16];
+    unsigned char value[64];
+};
+void bench_pair_init(struct bench_pair *ret); /* a key that no other thread has */
+void bench_pair_next(struct bench_pair *pair);
+
+/* kv.c: a node and two kv stores, in dir. */
+struct kv_bench;
+int kv_open(const char *dir, const char *node_dir, struct kv_bench **ret);
+int kv_close(struct kv_bench *kv); /* NULL is allowed */
+struct side kv_side(struct kv_bench *kv);
+
+/* raw_kv.c, behind raw.h. */
+struct raw_kv;
+struct side raw_kv_side(struct raw_kv *raw);
 
 /* -- measuring -------------------------------------------------------------------------------- */
 

@@ -24,10 +24,13 @@ enum { EXIT_USAGE = 2, COUNT_MAX = 1000000000 };
 static const char usage_text[] =
     "usage: hf-bench commit [--threads N,...] [--seconds S | --count N] [--warmup N]\n"
     "                       [--rounds N] [--json] [--dir DIR]\n"
+    "       hf-bench kv     the same options\n"
     "       hf-bench begin  [--count N] [--warmup N] [--rounds N] [--json] [--dir DIR]\n"
     "\n"
     "commit  begin, enlist two resource managers that do nothing, commit; beside it, in\n"
     "        alternation, the same records handed to plain LMDB batches (raw)\n"
+    "kv      one key in each of two kv stores, in one transaction; beside it the same two keys\n"
+    "        in two LMDB environments, one after the other, which is not atomic (raw)\n"
     "begin   begin, enlist the two, roll back; one thread\n"
     "\n"
     "  --threads LIST  thread counts, one row each (1,4,16,64)\n"
@@ -76,6 +79,11 @@ static bool parse_threads(struct bench_options *o, const char *text)
     return good;
 }
 
+static bool is_one_of(const char *word, const char *a, const char *b)
+{
+    return strcmp(word, a) == 0 || strcmp(word, b) == 0;
+}
+
 static bool parse_option(struct bench_options *o, int option, const char *value)
 {
     uint64_t n = 0;
@@ -83,9 +91,9 @@ static bool parse_option(struct bench_options *o, int option, const char *value)
 
     switch (option) {
     case 't':
-        return strcmp(o->measure, "commit") == 0 && parse_threads(o, value);
+        return is_one_of(o->measure, "commit", "kv") && parse_threads(o, value);
     case 's':
-        return strcmp(o->measure, "commit") == 0 && parse_seconds(value, &o->seconds);
+        return is_one_of(o->measure, "commit", "kv") && parse_seconds(value, &o->seconds);
     case 'c':
         return parse_number(value, COUNT_MAX, &o->count) && o->count > 0;
     case 'w':
@@ -113,7 +121,7 @@ static bool parse(struct bench_options *o, int argc, char **argv)
     };
     int option, at = 0;
 
-    if (argc < 2 || (strcmp(argv[1], "commit") != 0 && strcmp(argv[1], "begin") != 0))
+    if (argc < 2 || (!is_one_of(argv[1], "commit", "begin") && strcmp(argv[1], "kv") != 0))
         return false;
     o->measure = argv[1];
     if (strcmp(o->measure, "begin") == 0) {
@@ -136,6 +144,7 @@ static bool parse(struct bench_options *o, int argc, char **argv)
 
 struct scratch {
     char dir[PATH_MAX - 64], node[PATH_MAX], raw[PATH_MAX];
+    char east[PATH_MAX], west[PATH_MAX], raw_west[PATH_MAX]; /* kv */
 };
 
 static int make_scratch(const struct bench_options *o, struct scratch *ret)
@@ -150,6 +159,9 @@ static int make_scratch(const struct bench_options *o, struct scratch *ret)
     }
     (void)snprintf(ret->node, sizeof(ret->node), "%s/node", ret->dir);
     (void)snprintf(ret->raw, sizeof(ret->raw), "%s/raw.mdb", ret->dir);
+    (void)snprintf(ret->east, sizeof(ret->east), "%s/east", ret->dir);
+    (void)snprintf(ret->west, sizeof(ret->west), "%s/west", ret->dir);
+    (void)snprintf(ret->raw_west, sizeof(ret->raw_west), "%s/raw-west.mdb", ret->dir);
     return 0;
 }
 
@@ -172,7 +184,8 @@ static int remove_flat(const char *path)
 
 static int remove_scratch(const struct scratch *s)
 {
-    if (remove_flat(s->node) == 0 && remove_flat(s->dir) == 0)
+    if (remove_flat(s->node) == 0 && remove_flat(s->east) == 0 && remove_flat(s->west) == 0 &&
+        remove_flat(s->dir) == 0)
         return 0;
     complain("remove %s: %s", s->dir, strerror(errno));
     return -1;
@@ -180,15 +193,44 @@ static int remove_scratch(const struct scratch *s)
 
 /* -- the measures ----------------------------------------------------------------------------- */
 
+static int measure_rows(const struct bench_options *o, const struct side *ours,
+                        const struct side *baseline, struct row *rows)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < o->rows && rc == 0; i++)
+        rc = measure_row(o, o->threads[i], ours, baseline, &rows[i]);
+    return rc;
+}
+
 static int measure_commit(const struct bench_options *o, struct node *node, struct raw *raw,
                           struct row *rows)
 {
     const struct side ours = node_commit_side(node), baseline = raw_side(raw);
-    int rc = 0;
 
-    for (unsigned i = 0; i < o->rows && rc == 0; i++)
-        rc = measure_row(o, o->threads[i], &ours, &baseline, &rows[i]);
-    return rc;
+    return measure_rows(o, &ours, &baseline, rows);
+}
+
+static int measure_kv(const struct bench_options *o, const struct scratch *s, struct row *rows)
+{
+    struct kv_bench *kv = NULL;
+    struct raw_kv *raw = NULL;
+    struct side ours, baseline;
+    int rc = kv_open(s->dir, s->node, &kv), closed;
+
+    if (rc == 0) {
+        rc = raw_kv_open(s->raw, s->raw_west, &raw);
+        if (rc != 0)
+            complain("%s: %s", s->raw, raw_strerror(rc));
+    }
+    if (rc == 0) {
+        ours = kv_side(kv);
+        baseline = raw_kv_side(raw);
+        rc = measure_rows(o, &ours, &baseline, rows);
+    }
+    raw_kv_close(raw);
+    closed = kv_close(kv);
+    return rc == 0 ? closed : rc;
 }
 
 static int measure_begin(const struct bench_options *o, struct node *node, struct row *rows)
@@ -242,7 +284,8 @@ int main(int argc, char **argv)
     (void)sigaction(SIGTERM, &action, NULL);
     if (make_scratch(&o, &scratch) != 0)
         return EXIT_FAILURE;
-    rc = measure(&o, &scratch, rows);
+    rc =
+        strcmp(o.measure, "kv") == 0 ? measure_kv(&o, &scratch, rows) : measure(&o, &scratch, rows);
     removed = remove_scratch(&scratch);
     if (rc == 0)
         rc = report(&o, rows);

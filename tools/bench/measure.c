@@ -48,6 +48,26 @@ static uint64_t now_ns(void)
     return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+/* -- what is written --------------------------------------------------------------------------- */
+
+void bench_pair_init(struct bench_pair *ret)
+{
+    static atomic_ullong last;
+    unsigned long long number = atomic_fetch_add(&last, 1) + 1;
+
+    memset(ret, 'k', sizeof(*ret));
+    memcpy(ret->key + sizeof(ret->key) - sizeof(number), &number, sizeof(number));
+}
+
+void bench_pair_next(struct bench_pair *pair)
+{
+    uint64_t number;
+
+    memcpy(&number, pair->value, sizeof(number));
+    number++;
+    memcpy(pair->value, &number, sizeof(number));
+}
+
 /* -- one thread ------------------------------------------------------------------------------- */
 
 static inline void loop(struct worker *w)

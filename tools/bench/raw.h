@@ -1,5 +1,6 @@
 /*
- * tools/bench/raw.h - the baseline of `hf-bench commit`: see raw.c, which is frozen.
+ * tools/bench/raw.h - the baselines of `hf-bench commit` and `kv`: see raw.c and raw_kv.c, which
+ * are frozen.
  */
 #ifndef HF_BENCH_RAW_H
 #define HF_BENCH_RAW_H
@@ -10,5 +11,9 @@
 int raw_open(const char *path, struct raw **ret);
 void raw_close(struct raw *raw); /* NULL is allowed */
 const char *raw_strerror(int code);
+
+/* Two of them, in the new files first and second. */
+int raw_kv_open(const char *first, const char *second, struct raw_kv **ret);
+void raw_kv_close(struct raw_kv *raw); /* NULL is allowed */
 
 #endif

@@ -82,11 +82,21 @@ json "[list(r) for r in d['rows']] == [$members] and d['measure'] == 'begin'"
 json 'd["rows"][0]["tx_per_s"] > 1000 and d["rows"][0]["baseline"] is None'
 json 'd["rows"][0]["log_commits_per_tx"] == 0 and d["rows"][0]["flushes_per_tx"] == 0'
 
+# Five durable steps for a lone transaction over two stores, and flushes of as many; the baseline's
+# two commits are not in the members, but its rate is.
+run 0 kv --threads 1,4 --seconds 0.1 --rounds 1 --json
+json "[list(r) for r in d['rows']] == [$members] * 2 and d['measure'] == 'kv' and d['schema'] == 1"
+json '[(r["threads"], r["baseline"]) for r in d["rows"]] == [(1, "raw"), (4, "raw")]'
+json 'all(r["tx_per_s"] > 0 and r["baseline_per_s"] > 0 and r["ratio"] > 0 for r in d["rows"])'
+json '4.99 < d["rows"][0]["log_commits_per_tx"] <= 6'
+json 'd["rows"][0]["flushes_per_tx"] >= 1.999 * d["rows"][0]["log_commits_per_tx"]'
+json 'd["rows"][1]["log_commits_per_tx"] <= 6'
+
 for arguments in '' 'nonsense' 'commit extra' 'commit --threads 0' 'commit --threads 1,' \
     'commit --threads 1025' 'commit --threads 1,x' 'commit --seconds 0' 'commit --seconds -1' \
     'commit --seconds nan' 'commit --count 0' 'commit --count -1' 'commit --rounds 0' \
     'commit --rounds 100' 'commit --warmup' 'commit --dir=' 'commit --nonsense' \
-    'begin --threads 2' 'begin --seconds 1' \
+    'begin --threads 2' 'begin --seconds 1' 'kv --threads 0' 'kv nonsense' \
     "commit --threads $(seq -s, 1 17)"; do
     read -ra words <<<"$arguments"
     run 2 ${words[@]+"${words[@]}"}
