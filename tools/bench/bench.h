@@ -18,7 +18,7 @@ enum {
 };
 
 struct bench_options {
-    const char *measure; /* "commit", "kv" or "begin" */
+    const char *measure; /* "commit", "kv", "holder" or "begin" */
     unsigned threads[BENCH_THREAD_COUNTS_MAX];
     unsigned rows; /* in use of them */
     unsigned rounds;
@@ -65,6 +65,8 @@ struct side {
     int (*transact)(void *thread);                /* 0 is good; anything else ends the run */
     int (*close)(void *thread);
     void (*loop)(struct worker *w); /* measured_loop or raw_loop, see measure.c */
+    unsigned threads;               /* always so many; 0: as the row says */
+    unsigned each;                  /* what one call of transact counts for; 0: one */
 };
 
 /* node.c: a node in dir and two resource managers that do nothing. */
@@ -95,6 +97,13 @@ struct side kv_side(struct kv_bench *kv);
 /* raw_kv.c, behind raw.h. */
 struct raw_kv;
 struct side raw_kv_side(struct raw_kv *raw);
+
+/* holder.c: a node, and a holder of toys. */
+struct holder_bench;
+int holder_open(const char *dir, struct holder_bench **ret);
+int holder_close(struct holder_bench *bench); /* NULL is allowed */
+/* With a microsecond of work or without; threads as in struct side. */
+struct side holder_side(struct holder_bench *bench, bool work, unsigned threads);
 
 /* -- measuring -------------------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /*
- * tools/bench/main.c - hf-bench: what a global transaction costs, beside the same work without us.
+ * tools/bench/main.c - hf-bench: what transactions and allocations cost, beside work without us.
  *
  * The command line, and the scratch directory in which all of it happens: a new one in --dir, which
  * has to lie on the disk that is meant, and which is removed at the end, also after SIGINT or
@@ -25,15 +25,19 @@ static const char usage_text[] =
     "usage: hf-bench commit [--threads N,...] [--seconds S | --count N] [--warmup N]\n"
     "                       [--rounds N] [--json] [--dir DIR]\n"
     "       hf-bench kv     the same options\n"
+    "       hf-bench holder the same options\n"
     "       hf-bench begin  [--count N] [--warmup N] [--rounds N] [--json] [--dir DIR]\n"
     "\n"
     "commit  begin, enlist two resource managers that do nothing, commit; beside it, in\n"
     "        alternation, the same records handed to plain LMDB batches (raw)\n"
     "kv      one key in each of two kv stores, in one transaction; beside it the same two keys\n"
     "        in two LMDB environments, one after the other, which is not atomic (raw)\n"
+    "holder  allocate and free a resource that is enlisted already: on one thread, without\n"
+    "        work; then on threads that share a holder, with a microsecond of work between;\n"
+    "        beside it one thread with the same work (one)\n"
     "begin   begin, enlist the two, roll back; one thread\n"
     "\n"
-    "  --threads LIST  thread counts, one row each (1,4,16,64)\n"
+    "  --threads LIST  thread counts, one row each (1,4,16,64; holder 1,2,8,32)\n"
     "  --seconds S     of each round and side (2)\n"
     "  --count N       transactions of each thread and round, in place of a time; with begin\n"
     "                  100000\n"
@@ -79,9 +83,11 @@ static bool parse_threads(struct bench_options *o, const char *text)
     return good;
 }
 
-static bool is_one_of(const char *word, const char *a, const char *b)
+/* Of those that run for a time, on threads. */
+static bool is_threaded(const char *measure)
 {
-    return strcmp(word, a) == 0 || strcmp(word, b) == 0;
+    return strcmp(measure, "commit") == 0 || strcmp(measure, "kv") == 0 ||
+           strcmp(measure, "holder") == 0;
 }
 
 static bool parse_option(struct bench_options *o, int option, const char *value)
@@ -91,9 +97,9 @@ static bool parse_option(struct bench_options *o, int option, const char *value)
 
     switch (option) {
     case 't':
-        return is_one_of(o->measure, "commit", "kv") && parse_threads(o, value);
+        return is_threaded(o->measure) && parse_threads(o, value);
     case 's':
-        return is_one_of(o->measure, "commit", "kv") && parse_seconds(value, &o->seconds);
+        return is_threaded(o->measure) && parse_seconds(value, &o->seconds);
     case 'c':
         return parse_number(value, COUNT_MAX, &o->count) && o->count > 0;
     case 'w':
@@ -121,12 +127,18 @@ static bool parse(struct bench_options *o, int argc, char **argv)
     };
     int option, at = 0;
 
-    if (argc < 2 || (!is_one_of(argv[1], "commit", "begin") && strcmp(argv[1], "kv") != 0))
+    if (argc < 2 || (!is_threaded(argv[1]) && strcmp(argv[1], "begin") != 0))
         return false;
     o->measure = argv[1];
     if (strcmp(o->measure, "begin") == 0) {
         o->count = 100000;
         o->rows = 1;
+    }
+    if (strcmp(o->measure, "holder") == 0) {
+        o->threads[1] = 2;
+        o->threads[2] = 8;
+        o->threads[3] = 32;
+        o->warmup = 10000;
     }
     opterr = 0; /* the usage says it all */
     while ((option = getopt_long(argc - 1, argv + 1, "", options, &at)) != -1) {
@@ -233,6 +245,27 @@ static int measure_kv(const struct bench_options *o, const struct scratch *s, st
     return rc == 0 ? closed : rc;
 }
 
+/* One row more than there are thread counts: the pairs without work. */
+static int measure_holder(struct bench_options *o, const struct scratch *s, struct row *rows)
+{
+    struct holder_bench *bench = NULL;
+    struct side bare, ours, one;
+    int rc = holder_open(s->node, &bench), closed;
+
+    if (rc == 0) {
+        bare = holder_side(bench, false, 1);
+        bare.name = "holdfast";
+        ours = holder_side(bench, true, 0);
+        one = holder_side(bench, true, 1);
+        rc = measure_row(o, 1, &bare, NULL, &rows[0]);
+        if (rc == 0)
+            rc = measure_rows(o, &ours, &one, &rows[1]);
+        o->rows++;
+    }
+    closed = holder_close(bench);
+    return rc == 0 ? closed : rc;
+}
+
 static int measure_begin(const struct bench_options *o, struct node *node, struct row *rows)
 {
     const struct side ours = node_begin_side(node);
@@ -270,7 +303,7 @@ int main(int argc, char **argv)
     struct bench_options o = {
         .threads = {1, 4, 16, 64}, .rows = 4, .rounds = 9, .seconds = 2, .warmup = 100, .dir = "."};
     const struct sigaction action = {.sa_handler = on_signal};
-    struct row rows[BENCH_THREAD_COUNTS_MAX];
+    struct row rows[BENCH_THREAD_COUNTS_MAX + 1];
     struct scratch scratch;
     int rc, removed;
 
@@ -284,8 +317,12 @@ int main(int argc, char **argv)
     (void)sigaction(SIGTERM, &action, NULL);
     if (make_scratch(&o, &scratch) != 0)
         return EXIT_FAILURE;
-    rc =
-        strcmp(o.measure, "kv") == 0 ? measure_kv(&o, &scratch, rows) : measure(&o, &scratch, rows);
+    if (strcmp(o.measure, "holder") == 0)
+        rc = measure_holder(&o, &scratch, rows);
+    else if (strcmp(o.measure, "kv") == 0)
+        rc = measure_kv(&o, &scratch, rows);
+    else
+        rc = measure(&o, &scratch, rows);
     removed = remove_scratch(&scratch);
     if (rc == 0)
         rc = report(&o, rows);

@@ -157,18 +157,19 @@ static int summarize(const struct worker *workers, unsigned threads, const struc
                      const struct reading *b, struct sample *ret)
 {
     struct histogram *all = calloc(1, sizeof(*all));
-    double n;
+    const struct side *side = workers[0].run->side;
+    double each = side->each != 0 ? side->each : 1, n;
 
     if (all == NULL)
         return ENOMEM;
     for (unsigned i = 0; i < threads; i++)
         histogram_merge(all, &workers[i].latency);
-    n = (double)all->total;
+    n = (double)all->total * each;
     *ret = (struct sample){
         .tx_per_s = n / ((double)(b->ns - a->ns) / 1e9),
-        .p50_us = histogram_us(all, 0.5),
-        .p99_us = histogram_us(all, 0.99),
-        .p999_us = histogram_us(all, 0.999),
+        .p50_us = histogram_us(all, 0.5) / each,
+        .p99_us = histogram_us(all, 0.99) / each,
+        .p999_us = histogram_us(all, 0.999) / each,
         .cpu_us_per_tx = (b->cpu_us - a->cpu_us) / n,
         .log_commits_per_tx = (double)(b->disk.log_commits - a->disk.log_commits) / n,
         .flushes_per_tx = (double)(b->disk.flushes - a->disk.flushes) / n,
@@ -213,10 +214,13 @@ static int run_workers(struct run *run, struct worker *workers, unsigned threads
 static int measure_round(const struct bench_options *o, unsigned threads, const struct side *side,
                          struct sample *ret)
 {
-    struct worker *workers = calloc(threads, sizeof(*workers));
+    struct worker *workers;
     struct run run = {.options = o, .side = side};
-    int rc = workers != NULL ? 0 : ENOMEM;
+    int rc;
 
+    threads = side->threads != 0 ? side->threads : threads;
+    workers = calloc(threads, sizeof(*workers));
+    rc = workers != NULL ? 0 : ENOMEM;
     if (rc == 0) {
         (void)pthread_barrier_init(&run.ready, NULL, threads + 1);
         (void)pthread_barrier_init(&run.start, NULL, threads + 1);

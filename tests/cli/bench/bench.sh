@@ -92,11 +92,20 @@ json '4.99 < d["rows"][0]["log_commits_per_tx"] <= 6'
 json 'd["rows"][0]["flushes_per_tx"] >= 1.999 * d["rows"][0]["log_commits_per_tx"]'
 json 'd["rows"][1]["log_commits_per_tx"] <= 6'
 
+# Pairs without work, then with: their baseline is one thread that does the same.
+run 0 holder --threads 1,2 --seconds 0.1 --rounds 2 --warmup 100 --json
+json "[list(r) for r in d['rows']] == [$members] * 3 and d['measure'] == 'holder'"
+json '[(r["threads"], r["baseline"]) for r in d["rows"]] == [(1, None), (1, "one"), (2, "one")]'
+json 'all(r["tx_per_s"] > 1000 for r in d["rows"]) and d["rows"][0]["p50_us"] < 100'
+json 'all(r["ratio"] > 0 for r in d["rows"][1:]) and d["rows"][0]["ratio"] is None'
+json 'all(r["flushes_per_tx"] == 0 for r in d["rows"])'
+
 for arguments in '' 'nonsense' 'commit extra' 'commit --threads 0' 'commit --threads 1,' \
     'commit --threads 1025' 'commit --threads 1,x' 'commit --seconds 0' 'commit --seconds -1' \
     'commit --seconds nan' 'commit --count 0' 'commit --count -1' 'commit --rounds 0' \
     'commit --rounds 100' 'commit --warmup' 'commit --dir=' 'commit --nonsense' \
     'begin --threads 2' 'begin --seconds 1' 'kv --threads 0' 'kv nonsense' \
+    'holder --threads 0' 'holder extra' \
     "commit --threads $(seq -s, 1 17)"; do
     read -ra words <<<"$arguments"
     run 2 ${words[@]+"${words[@]}"}
