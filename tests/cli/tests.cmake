@@ -37,6 +37,12 @@ if(TARGET bank)
     hf_cli_test(bank_input cli-short "${CMAKE_CURRENT_LIST_DIR}/bank_input.sh" $<TARGET_FILE:bank>)
 endif()
 
+# The example in holder/README.md, compiled as a user would.
+hf_test_program(cli_holder_example cli "${CMAKE_CURRENT_LIST_DIR}/holder_example.c" "")
+hf_cli_test(holder_example cli-short "${CMAKE_CURRENT_LIST_DIR}/quoted.sh"
+    "${PROJECT_SOURCE_DIR}/holder/README.md" "${CMAKE_CURRENT_LIST_DIR}/holder_example.c"
+    $<TARGET_FILE:cli_holder_example> "hello in both")
+
 # A stranger's program is not compiled with our sanitizers, and cannot load a library that is.
 if(NOT HOLDFAST_SANITIZE)
     foreach(how IN ITEMS package pkg-config)
