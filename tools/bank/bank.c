@@ -24,8 +24,8 @@
  *
  * Exit status: 0 all done, 1 failed, 2 wrong options or list, 3 start me again (B4).
  *
- * Threads: each teller owns its instances and the transactions it begins; they share the list
- * alone.
+ * Threads: each teller owns the transactions it begins, and an instance from its allocation until
+ * it is freed; they share the pool and the list.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -36,6 +36,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "holdfast/holder.h"
 #include "holdfast/kv.h"
 #include "holdfast/tm.h"
 #include "holdfast/transaction.h"
@@ -51,6 +52,8 @@ struct bank {
     struct bank_input in;
     hf_tm *tm;
     hf_rm *store[STORE_COUNT];
+    hf_manager *manager;
+    hf_holder *pool;     /* of instances of both stores */
     atomic_size_t next;  /* the first transfer that no teller has taken */
     atomic_bool stopped; /* a teller failed: the others take no more */
 };
@@ -58,7 +61,7 @@ struct bank {
 struct teller {
     struct bank *bank;
     pthread_t thread;
-    hf_instance *at[STORE_COUNT]; /* kept for life: enlisted in one transaction after the other */
+    hf_instance *at[STORE_COUNT]; /* what it has from the pool; NULL: none */
 };
 
 /* The accounts of one setup transaction. */
@@ -97,26 +100,58 @@ static void on_log(void *user, int level, const char *text)
     fprintf(stderr, "bank: %s: %s\n", names[level], text);
 }
 
+/* -- the pool -------------------------------------------------------------------------------- */
+
+/* An instance of a store; within a transaction it works for that. */
+static int take(struct teller *teller, int store)
+{
+    struct bank *bank = teller->bank;
+    hf_resid id;
+    int code = hf_holder_alloc(bank->pool, hf_xa_type(bank->store[store]), &id);
+
+    if (code == HF_OK)
+        teller->at[store] = hf_holder_instance(bank->pool, id);
+    return code;
+}
+
+/* All that the teller has. In a transaction they stay part of it until it is over. */
+static int give_back(struct teller *teller)
+{
+    int code = HF_OK, freed;
+
+    for (int i = 0; i < STORE_COUNT; i++) {
+        if (teller->at[i] == NULL)
+            continue;
+        freed = hf_holder_free(teller->bank->pool, (hf_resid)teller->at[i]);
+        code = code == HF_OK ? freed : code;
+        teller->at[i] = NULL;
+    }
+    return code;
+}
+
 /* -- one global transaction ------------------------------------------------------------------ */
 
 typedef int work_fn(struct teller *teller, hf_tx *tx, const void *arg);
 
 /*
- * Begin, enlist, work, commit: the order of every transaction. hf_tx_commit() always ends it; where
- * the work fails we roll back ourselves. HF_EROLLEDBACK means that it may be tried again.
+ * Begin, allocate, work, free, commit: the order of every transaction. hf_tx_commit() always ends
+ * it; where the work fails we roll back ourselves. HF_EROLLEDBACK means that it may be tried again.
  */
 static int transact(struct teller *teller, work_fn *work, const void *arg)
 {
     hf_tx *tx;
-    int code, ended;
+    int code, freed, ended;
 
     code = hf_tx_begin(teller->bank->tm, 0, &tx);
     if (code != HF_OK)
         return code;
     for (int i = 0; i < STORE_COUNT && code == HF_OK; i++)
-        code = hf_tx_enlist(tx, teller->at[i]);
+        code = take(teller, i);
     if (code == HF_OK)
         code = work(teller, tx, arg);
+    freed = give_back(teller);
+    if (code == HF_OK)
+        code = freed;
     if (code == HF_OK)
         return hf_tx_commit(tx, NULL);
     ended = hf_tx_rollback(tx, NULL);
@@ -182,10 +217,22 @@ static int open_all_accounts(struct teller *teller)
     return code;
 }
 
+/* Outside any transaction. */
+static int look_up(struct teller *teller, const struct transfer *transfer)
+{
+    int code = take(teller, EAST), freed;
+
+    if (code != HF_OK)
+        return code;
+    code = ledger_is_done(teller->at[EAST], transfer->id);
+    freed = give_back(teller);
+    return freed == HF_OK ? code : freed;
+}
+
 /* See that a transfer is done. The first look spares a transaction for what was done earlier. */
 static int serve(struct teller *teller, const struct transfer *transfer)
 {
-    int code = ledger_is_done(teller->at[EAST], transfer->id);
+    int code = look_up(teller, transfer);
 
     if (code != HF_ENOTFOUND)
         return code;
@@ -271,13 +318,20 @@ static int open_bank(struct bank *bank)
     return code;
 }
 
-static int open_teller(struct bank *bank, struct teller *teller)
+/* One pool for the instances of both stores; each teller works with at most one of either. */
+static int open_pool(struct bank *bank)
 {
-    int code = HF_OK;
+    hf_manager_config config = HF_MANAGER_CONFIG_INIT;
+    hf_holder_config pool = HF_HOLDER_CONFIG_INIT;
+    int code;
 
-    teller->bank = bank;
-    for (int i = 0; i < STORE_COUNT && code == HF_OK; i++)
-        code = hf_instance_open(bank->store[i], &teller->at[i]);
+    config.tm = bank->tm;
+    config.background = 1;
+    code = hf_manager_open(&config, &bank->manager);
+    pool.name = "bank";
+    pool.max = bank->in.threads * STORE_COUNT;
+    if (code == HF_OK)
+        code = hf_holder_open_xa(bank->manager, NULL, &pool, &bank->pool);
     return code;
 }
 
@@ -302,20 +356,16 @@ static int do_business(struct bank *bank)
 {
     struct teller tellers[THREADS_MAX] = {0};
     unsigned count = bank->in.threads;
-    int code = HF_OK;
+    int code = open_pool(bank);
 
-    for (unsigned i = 0; i < count && code == HF_OK; i++)
-        code = open_teller(bank, &tellers[i]);
+    for (unsigned i = 0; i < count; i++)
+        tellers[i].bank = bank;
     if (code == HF_OK)
         code = open_all_accounts(&tellers[0]);
     if (code == HF_OK)
         run_tellers(bank, tellers, count);
     else
         report("open", "the accounts", code);
-    for (unsigned i = 0; i < count; i++)
-        for (int k = 0; k < STORE_COUNT; k++)
-            if (hf_instance_close(tellers[i].at[k]) != HF_OK) /* NULL is good */
-                report("close", "an instance", hf_error_last()->code);
     return atomic_load(&bank->stopped) ? HF_ERM : code;
 }
 
@@ -333,6 +383,8 @@ int main(int argc, char **argv)
     else if (!bank.in.recover_only)
         code = do_business(&bank);
     leave_if_lost(code);
+    if (bank.manager != NULL && hf_manager_close(bank.manager, CLOSE_WAIT_MS, NULL) != HF_OK)
+        code = report("close", "the pool", hf_error_last()->code);
     if (bank.tm != NULL && hf_tm_close(bank.tm, CLOSE_WAIT_MS, NULL) != HF_OK)
         code = report("close", bank.in.dir, hf_error_last()->code);
     if (code == HF_OK && !bank.in.recover_only)
