@@ -382,6 +382,27 @@ static void meddle(void)
     }
 }
 
+/* One that the holder did not make: watched, then untracked, or left to its owner's end. */
+static void track_one(void)
+{
+    unsigned id = atomic_fetch_add(&thing_count, 1) + 1;
+    int rc;
+
+    if (id >= THINGS_MAX)
+        return;
+    atomic_store(&things[id].plain, roll(6) == 0);
+    atomic_store(&things[id].made, true);
+    atomic_fetch_add(&alive, 1);
+    rc = hf_holder_track(holder, id);
+    check_rc("track", rc);
+    if (rc == HF_OK) {
+        check_rc("free", hf_holder_free(holder, id)); /* refused */
+        check_rc("untrack", hf_holder_untrack(holder, id, 1));
+    } else if (!atomic_exchange(&things[id].destroyed, true)) {
+        atomic_fetch_sub(&alive, 1);
+    }
+}
+
 static void one_owner(hf_owner owner)
 {
     hf_resid ids[4] = {0};
@@ -402,6 +423,8 @@ static void one_owner(hf_owner owner)
         (void)take(owner);
         check_rc("owner's end", hf_manager_owner_end(manager, owner));
     }
+    if (roll(4) == 0)
+        track_one();
     if (tx != NULL && roll(12) == 0)
         (void)hf_tx_set_rollback_only(tx);
     for (unsigned i = 0; i < 2; i++)
@@ -467,7 +490,7 @@ static void open_round(void)
     h.flags = HF_HOLDER_RECLAIM | (roll(2) == 0 ? HF_HOLDER_STRICT : 0);
     h.max = 8 + roll(32);
     h.wait_ms = 5;
-    h.life_ms = 40;
+    h.life_ms = 10;
     h.leak_ms = 20;
     h.idle_s = 1;
     if (hf_holder_open(manager, &driver, NULL, &h, &holder) != HF_OK)
@@ -503,6 +526,23 @@ static void close_round(void)
         broken("released was called %u times", atomic_load(&released));
 }
 
+/* A failpoint that nothing passes is none. */
+static void check_failpoints(void)
+{
+#ifdef HF_FAULTS
+    static const char *const names[] = {
+        "holder:watched",   "holder:ended",    "holder:rated",     "holder:created",
+        "holder:validated", "holder:enlisted", "holder:resumed",   "holder:adapted",
+        "holder:resetting", "holder:tx-end",   "holder:suspended", "holder:destroying",
+        "holder:destroyed", "holder:tracking", "holder:requested", "holder:reclaiming",
+        "holder:expired",   "holder:closing",  "holder:closed"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (hf__fault_hits(names[i]) == 0)
+            broken("the failpoint %s was not passed", names[i]);
+#endif
+}
+
 static void round_of(unsigned threads)
 {
     pthread_t workers[THREADS_MAX];
@@ -518,6 +558,17 @@ static void round_of(unsigned threads)
     atomic_store(&stop, true);
     for (unsigned i = 0; i < threads; i++)
         (void)pthread_join(workers[i], NULL);
+    close_round();
+}
+
+/* Nobody but the sweep, which makes some, lets them grow old, and makes others. */
+static void calm_round(void)
+{
+    open_round();
+    check_rc("stock", hf_holder_stock(holder, 1, 4));
+    sleep_ms(100);
+    if (hf_holder_close(holder, HF_CLOSE_WAIT, 0, NULL) != HF_OK)
+        broken("close: %s", hf_error_last()->text);
     close_round();
 }
 
@@ -567,6 +618,8 @@ int main(int argc, char **argv)
         rounds++;
         seed++;
     } while (now_ms() < until);
+    calm_round();
+    check_failpoints();
     if (hf_tm_close(tm, 1000, NULL) != HF_OK)
         broken("close the node: %s", hf_error_last()->text);
     free(things);

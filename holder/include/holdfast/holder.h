@@ -132,9 +132,9 @@ typedef struct hf_driver {
     int (*enlist)(void *user, hf_resid id, hf_tx *tx);
 
     /**
-     * Clean what its user left. Must not disturb an enlistment: its transaction may go on.
-     * A failure dooms it: destroyed now or, if enlisted, when its transaction is over.
-     * [ResetResource]
+     * Clean what its user left; not called for one that is going to be destroyed. Must not disturb
+     * an enlistment: its transaction may go on. A failure dooms it: destroyed now or, if enlisted,
+     * when its transaction is over. [ResetResource]
      */
     int (*reset)(void *user, hf_resid id);
 
@@ -161,7 +161,8 @@ typedef struct hf_driver {
     /** It comes to use again in the same transaction: as a rule hf_tx_enlist(), which makes no call
         to the resource manager. Failures are those of enlist, but it stays enlisted: doomed. */
     int (*resume)(void *user, hf_resid id, hf_tx *tx);
-    /** Its transaction is over. A failure dooms it: that is how a driver says that it is broken. */
+    /** The transaction that it was enlisted in is over; also for tracked ones, but not for those
+        tracked by a string. A failure dooms it: that is how a driver says that it is broken. */
     int (*tx_end)(void *user, hf_resid id, const XID *xid, hf_outcome outcome);
     /** No resource of the type is left, and none is being made. Not called for types of resources
         that are tracked only. */
@@ -468,8 +469,10 @@ HF_API int hf_holder_sweep(hf_holder *holder);
 typedef enum hf_close {
     HF_CLOSE_WAIT = 1,   /**< HF_EBUSY; the holder stays closed to allocations */
     HF_CLOSE_DETACH = 2, /**< each is destroyed as its transaction ends */
-    HF_CLOSE_FORCE = 3   /**< they are destroyed now; what that does to the transaction is the
-                              resource manager's business */
+    HF_CLOSE_FORCE = 3   /**< free ones are destroyed now, used ones as they are freed; what that
+                              does to the transaction is the resource manager's business. A holder
+                              of hf_holder_open_xa() detaches them all the same: tm does not close
+                              an instance that is enlisted */
 } hf_close;
 
 /**
