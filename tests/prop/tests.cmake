@@ -51,6 +51,9 @@ if(HOLDFAST_FAULTS AND NOT HOLDFAST_SANITIZE)
         prop.holder_storm.catches.holder-late-tx-end PROPERTIES LABELS prop TIMEOUT 120)
 endif()
 
+# The holder against a model, call by call: seeded, serial.
+hf_test(prop holder_model holder_model.c)
+
 # The short way: no allocation, no system call, and in a release under 1,000 instructions.
 if(NOT HOLDFAST_SANITIZE)
     hf_test(prop holder_path holder_path.c)
