@@ -88,7 +88,7 @@ static void rate_all(struct request *q, struct hf__list *list, int needs_enlist)
 {
     struct hf__list *at = list->next;
 
-    while (at != list && q->rating < HF_RATING_PERFECT && q->h->state == HF__OPEN) {
+    while (at != list && q->h->state == HF__OPEN) {
         struct hf__record *r = HF__OF(struct hf__record, link, at);
         uint32_t rating;
 
@@ -106,6 +106,8 @@ static void rate_all(struct request *q, struct hf__list *list, int needs_enlist)
             let_go(q, q->best);
         q->best = r;
         q->rating = rating;
+        if (rating == HF_RATING_PERFECT)
+            break;
     }
 }
 

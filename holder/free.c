@@ -28,6 +28,8 @@ int hf_holder_free(hf_holder *h, hf_resid id)
     if (r->state == HF__USED) {
         r->state = HF__RESETTING;
         hf__settle(h, r, &answers);
+    } else {
+        r->tag = NULL; /* good until we return, and no longer */
     }
     rc = answers.reset == HF_OK ? HF_OK : hf__driver_failed(h, "reset", answers.reset);
     hf__leave(h, &call);
@@ -56,6 +58,7 @@ int hf_holder_request_destroy(hf_holder *h, hf_resid id)
     }
     r->requested = r->doomed = true;
     r->used = false;
+    r->tag = NULL; /* it may be destroyed after its user has gone */
     HF_FAULT("holder:requested");
     if (r->state == HF__IDLE || r->state == HF__USED) {
         hf__list_remove(&r->link);

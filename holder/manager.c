@@ -66,18 +66,13 @@ int hf__manager_tx_state(hf_tx *tx)
     return hf__error(HF_EROLLEDBACK, 0, "the transaction can only roll back");
 }
 
-int hf__manager_tx(hf_manager *m, const hf_alloc *request, struct hf__context *ret)
+int hf__manager_tx_named(hf_manager *m, const hf_alloc *request, struct hf__context *ret)
 {
-    ret->tx = hf_tx_current(m->config.tm); /* NULL for no tm */
-    if (request != NULL && (request->flags & HF_ALLOC_TX) != 0) {
-        hf_tx *current = ret->tx;
-
-        ret->tx = request->tx;
-        if (request->tx != NULL && request->tx != current)
-            return hf__error(HF_ETHREAD, 0, "the transaction is not the calling thread's");
-    }
+    ret->tx = request->tx;
     if (ret->tx == NULL)
         return HF_OK;
+    if (ret->tx != hf_tx_current(m->config.tm))
+        return hf__error(HF_ETHREAD, 0, "the transaction is not the calling thread's");
     return hf__manager_tx_state(ret->tx);
 }
 
@@ -180,6 +175,7 @@ static void reclaim(hf_holder *h, struct hf__record *r, void *arg)
     r->released = r->tracked;
     r->unreset = !r->tracked;
     r->used = false;
+    r->tag = NULL;
     if (r->state != HF__USED && r->state != HF__TRACKED)
         return; /* whoever has it goes on with it */
     r->state = HF__RESETTING;

@@ -73,24 +73,6 @@ void hf__party_leave(struct hf__record *r)
     hf__party_unref(p);
 }
 
-void hf__party_pin(struct hf__party *p, struct hf__pin *pin)
-{
-    pin->thread = pthread_self();
-    pin->next = p->pins;
-    p->pins = pin;
-}
-
-void hf__party_unpin(struct hf__party *p, struct hf__pin *pin)
-{
-    struct hf__pin **at = &p->pins;
-
-    while (*at != pin)
-        at = &(*at)->next;
-    *at = pin->next;
-    if (p->over)
-        (void)pthread_cond_broadcast(&p->holder->changed);
-}
-
 /* -- the end ----------------------------------------------------------------------------------- */
 
 static bool pinned_by_others(const struct hf__party *p)

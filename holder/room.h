@@ -280,12 +280,20 @@ struct hf__context {
 };
 
 int hf__manager_check(const hf_manager *m);
-/* The transaction of the calling thread, or the one of the request; its state is looked at. */
-int hf__manager_tx(hf_manager *m, const hf_alloc *request, struct hf__context *ret);
+/* The one that the request names. */
+int hf__manager_tx_named(hf_manager *m, const hf_alloc *request, struct hf__context *ret);
 /* Has it still the same one? */
 bool hf__manager_is_current(hf_manager *m, const struct hf__context *c);
 /* May it still do work? HF_OK, HF_EROLLEDBACK or HF_ESTATE. */
 int hf__manager_tx_state(hf_tx *tx);
+/* The transaction of the calling thread, or the one of the request; its state is looked at. */
+static inline int hf__manager_tx(hf_manager *m, const hf_alloc *request, struct hf__context *ret)
+{
+    if (request != NULL && (request->flags & HF_ALLOC_TX) != 0)
+        return hf__manager_tx_named(m, request, ret);
+    ret->tx = hf_tx_current(m->config.tm); /* NULL for no tm */
+    return ret->tx != NULL ? hf__manager_tx_state(ret->tx) : HF_OK;
+}
 /* The next holder after that serial, with a call entered; NULL: no more. */
 hf_holder *hf__manager_next(hf_manager *m, uint64_t *serial, struct hf__call *call);
 /* Our thread, from the first holder on. Under the manager's lock. */
@@ -366,8 +374,22 @@ int hf__party_get(hf_holder *h, const struct hf__context *c, struct hf__party **
 void hf__party_unref(struct hf__party *p);
 void hf__party_join(struct hf__party *p, struct hf__record *r);
 void hf__party_leave(struct hf__record *r);
-void hf__party_pin(struct hf__party *p, struct hf__pin *pin);
-void hf__party_unpin(struct hf__party *p, struct hf__pin *pin);
+static inline void hf__party_pin(struct hf__party *p, struct hf__pin *pin)
+{
+    pin->thread = pthread_self();
+    pin->next = p->pins;
+    p->pins = pin;
+}
+static inline void hf__party_unpin(struct hf__party *p, const struct hf__pin *pin)
+{
+    struct hf__pin **at = &p->pins;
+
+    while (*at != pin)
+        at = &(*at)->next;
+    *at = pin->next;
+    if (p->over)
+        (void)pthread_cond_broadcast(&p->holder->changed);
+}
 
 /* -- settle.c ---------------------------------------------------------------------------------- */
 
