@@ -2,9 +2,10 @@
  * holder/xa_pool.c - the ready-made driver: resources are instances of tm's resource managers.
  *
  * A type is an hf_rm, an id is an hf_instance. What hf_tx_enlist() refuses because of the
- * transaction, or of what the resource manager thinks of it, leaves the instance healthy; a broken
- * one is dead at the next look: by rate, reset or tx_end. tm closes no instance that is enlisted,
- * and the holder destroys none before its transaction is over.
+ * transaction, or of what the resource manager thinks of it (XAER_OUTSIDE, XAER_PROTO, XA_RB*),
+ * leaves the instance healthy; one whose enlistment failed goes, and a broken one is dead at the
+ * next look: by rate, reset or tx_end. tm closes no instance that is enlisted, and the holder
+ * destroys none before its transaction is over.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -46,12 +47,21 @@ static int rate(void *user, hf_restype type, hf_resid id, int needs_enlist, uint
     return HF_OK;
 }
 
-/* What enlisting answered, as a driver says it. */
+/* What enlisting answered, as a driver says it. An xa_start that failed, rather than refused the
+   transaction, says that the resource manager is in trouble: such an instance, the most recently
+   used, would be the next one's choice too. */
 static int verdict(hf_instance *instance, int rc)
 {
+    int code = hf_error_last()->native_code;
+
     if (rc == HF_OK)
         return HF_OK;
-    return hf_instance_broken(instance) ? rc : HF_EENLIST;
+    if (hf_instance_broken(instance))
+        return rc;
+    if (rc == HF_ERM && code != XAER_OUTSIDE && code != XAER_PROTO &&
+        (code < XA_RBBASE || code > XA_RBEND))
+        return rc;
+    return HF_EENLIST;
 }
 
 static int enlist(void *user, hf_resid id, hf_tx *tx)

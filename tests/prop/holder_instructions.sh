@@ -1,8 +1,9 @@
 #!/bin/bash
-# holder_instructions.sh PROGRAM BAR - an allocation and a free of what is enlisted already take
-# fewer than BAR instructions, by callgrind, which counts in measured_pairs() alone.
+# holder_instructions.sh PROGRAM BAR XA_BAR - an allocation and a free of what is enlisted already
+# take fewer than BAR instructions, by callgrind, which counts in measured_pairs() alone; XA_BAR is
+# for instances, whose delisting and enlisting are in it.
 set -u
-program=$1 bar=$2
+program=$1
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 failed=0
@@ -15,8 +16,8 @@ instructions() # instructions ARGUMENT...: in measured_pairs()
 }
 
 for kind in toys instances; do
-    extra=()
-    [ $kind = instances ] && extra=(xa)
+    extra=() bar=$2
+    [ $kind = instances ] && extra=(xa) bar=$3
     total=$(instructions 10000 "${extra[@]}")
     if [ -z "$total" ] || [ "$total" -lt 10000 ]; then
         cat "$dir/log"

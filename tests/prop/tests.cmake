@@ -62,7 +62,7 @@ if(NOT HOLDFAST_SANITIZE)
     if(HOLDFAST_VALGRIND AND NOT HOLDFAST_FAULTS)
         add_test(NAME prop.holder_instructions
             COMMAND "${CMAKE_CURRENT_LIST_DIR}/holder_instructions.sh"
-                $<TARGET_FILE:prop_holder_path> 1000)
+                $<TARGET_FILE:prop_holder_path> 1000 2000)
         set_tests_properties(prop.holder_instructions PROPERTIES LABELS prop TIMEOUT 300)
     endif()
 endif()
