@@ -442,6 +442,26 @@ static void xa__a_refused_enlistment_is_HF_EENLIST_and_the_instance_stays(void *
     world_expect("a.open a.start a.start a.start a.start a.start a.start a.end a.commit(one)");
 }
 
+/* "XAER_RMFAIL, XAER_RMERR: other failure, destroy." */
+static void xa__an_enlistment_that_fails_is_HF_EDRIVER_and_the_instance_goes(void **state)
+{
+    static const int codes[] = {XAER_RMERR, XAER_RMFAIL};
+    struct pool *p = *state;
+    hf_resid id = 99;
+    hf_tx *tx;
+
+    open_xa(p, 1, false);
+    for (unsigned n = 0; n < 2; n++) {
+        tx = pool_begin(p);
+        fake_answer_once(A, FAKE_START, 1, codes[n]);
+        t_rc(HF_EDRIVER, hf_holder_alloc(p->h, hf_xa_type(p->w->rm[A]), &id));
+        assert_int_equal(id, 99);
+        assert_int_equal(pool_stats(p).idle, 0);
+        assert_int_equal(pool_stats(p).destroyed, n + 1);
+        t_ok(hf_tx_rollback(tx, NULL));
+    }
+}
+
 static void xa__rollback_only_is_HF_EROLLEDBACK_without_a_call(void **state)
 {
     struct pool *p = *state;
@@ -600,6 +620,7 @@ int main(void)
         T(xa__a_broken_instance_is_not_pooled),
         T(xa__broken_while_in_use_it_goes_when_it_is_freed),
         T(xa__a_refused_enlistment_is_HF_EENLIST_and_the_instance_stays),
+        T(xa__an_enlistment_that_fails_is_HF_EDRIVER_and_the_instance_goes),
         T(xa__rollback_only_is_HF_EROLLEDBACK_without_a_call),
         T(xa__requested_to_be_destroyed_it_is_closed_after_its_transaction),
         T(xa__hooks_reset_and_validate),
