@@ -168,14 +168,10 @@ static void judge_prepare(struct hf__coord *c, struct hf__branch *b, int code)
 /* A branch that decided by itself. agrees: as we decided, so that nothing is damaged. */
 static void take_heuristic(struct hf__coord *c, struct hf__branch *b, int code, bool agrees)
 {
-    static const uint8_t fates[] = {
-        [XA_HEURMIX] = HF__FATE_MIXED,
-        [XA_HEURRB] = HF__FATE_ROLLEDBACK,
-        [XA_HEURCOM] = HF__FATE_COMMITTED,
-        [XA_HEURHAZ] = HF__FATE_HAZARD,
-    };
-
-    b->fate = fates[code];
+    b->fate = code == XA_HEURMIX   ? HF__FATE_MIXED
+              : code == XA_HEURRB  ? HF__FATE_ROLLEDBACK
+              : code == XA_HEURCOM ? HF__FATE_COMMITTED
+                                   : HF__FATE_HAZARD;
     b->heuristic = !agrees;
     /* A lone or rolled back branch that agrees leaves no record: there is nothing it could
        contradict. */

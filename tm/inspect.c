@@ -60,11 +60,13 @@ static int open_log(const char *dir, unsigned flags, struct hf__store **ret)
 /* A node that was never finished has no history yet: that is none, not a fault (N4). */
 static void open_history(hf_inspect *in)
 {
+    bool alone = in->log != NULL && !hf__store_shared(in->log);
     struct hf__store_config config = {.dir = in->dir,
                                       .file = HF__HISTORY_FILE,
                                       .application = HF__HISTORY_APPLICATION,
                                       .format = HF__HISTORY_FORMAT,
-                                      .flags = HF__STORE_READONLY};
+                                      .flags =
+                                          HF__STORE_READONLY | (alone ? HF__STORE_CHECKED : 0)};
     char path[PATH_SIZE];
     struct stat st;
 
@@ -89,7 +91,7 @@ int hf_inspect_open(const char *dir, hf_inspect **ret)
         free(in);
         return hf__error(HF_ENOMEM, ENOMEM, "%s: inspect", dir);
     }
-    rc = open_log(dir, HF__STORE_READONLY, &in->log);
+    rc = open_log(dir, HF__STORE_READONLY | HF__STORE_CHECKED, &in->log);
     if (rc != HF_OK) {
         free(in->dir);
         free(in);
@@ -872,7 +874,7 @@ static int write_request(hf_inspect *in, int (*write)(const char *dir, struct hf
     rc = write(in->dir, q);
     if (rc != HF_OK)
         failure = *hf_error_last();
-    if (open_log(in->dir, HF__STORE_READONLY, &in->log) == HF_OK) {
+    if (open_log(in->dir, HF__STORE_READONLY | HF__STORE_CHECKED, &in->log) == HF_OK) {
         open_history(in);
         hf__store_opened(in->log); /* else the next call says that there is no node any more */
     }
@@ -956,7 +958,7 @@ int hf_inspect_adopt(hf_inspect *in, int how, const char *reason)
     rc = hf__adopt(in->dir, how, reason);
     if (rc != HF_OK)
         failure = *hf_error_last();
-    if (open_log(in->dir, HF__STORE_READONLY, &in->log) == HF_OK)
+    if (open_log(in->dir, HF__STORE_READONLY | HF__STORE_CHECKED, &in->log) == HF_OK)
         hf__store_opened(in->log); /* else the next call says that there is no node any more */
     return rc == HF_OK ? HF_OK : hf__error(rc, failure.native_code, "%s", failure.text);
 }

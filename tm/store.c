@@ -280,11 +280,10 @@ static int read_head(struct hf__store_txn *t, struct head *ret)
     return HF_OK;
 }
 
-/* The head, unread, in its place: was it written by that commit? */
-static bool is_head_of(const unsigned char *value, size_t size, uint64_t txnid)
+/* The head, unread, in its place: which commit wrote it? */
+static uint64_t commit_of_head(const unsigned char *value, size_t size)
 {
-    return size < HEADER_SIZE + HEAD_SIZE + CHECKSUM_SIZE ||
-           hf__get64(value + HEADER_SIZE + 64) == txnid;
+    return size < HEADER_SIZE + HEAD_SIZE + CHECKSUM_SIZE ? 0 : hf__get64(value + HEADER_SIZE + 64);
 }
 
 static int write_head(struct hf__store_txn *t)
@@ -756,7 +755,7 @@ static int verify_pages(struct hf__store *s, struct hf__store_txn **t)
         *t = NULL;
         rc = hf__store_read_begin(s, t);
         if (rc == HF_OK)
-            rc = hf__pages_check(fd, s->dir.path, mdb_txn_id((*t)->mdb), is_head_of);
+            rc = hf__pages_check(fd, s->dir.path, mdb_txn_id((*t)->mdb), commit_of_head, 0);
     }
     return rc;
 }
@@ -971,6 +970,20 @@ static int settle_head(struct hf__store *s)
                : hf__store_dir_set_mark(&s->dir, s->identity);
 }
 
+static uint64_t published(const struct hf__store *s)
+{
+    char name[sizeof(s->dir.file) + 8];
+    uint64_t txnid;
+    int fd;
+
+    (void)snprintf(name, sizeof(name), "%s-lock", s->dir.file);
+    fd = openat(s->dir.dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    txnid = fd >= 0 ? hf__pages_published(fd) : 0;
+    if (fd >= 0)
+        (void)close(fd); /* nobody has it open: no lock of this process is lost (S5) */
+    return txnid;
+}
+
 /* Before LMDB sees them. An empty file is for LMDB to make. */
 static int check_pages(struct hf__store *s)
 {
@@ -980,7 +993,7 @@ static int check_pages(struct hf__store *s)
     if (fd < 0)
         return hf__error(HF_EIO, errno, "%s: open: %s", s->dir.path, strerror(errno));
     rc = fstat(fd, &st) != 0 || st.st_size > 0
-             ? hf__pages_check(fd, s->dir.path, HF__PAGES_NEWEST, is_head_of)
+             ? hf__pages_check(fd, s->dir.path, HF__PAGES_NEWEST, commit_of_head, published(s))
              : HF_OK;
     (void)close(fd);
     return rc;

@@ -18,6 +18,9 @@
  * differ by one. Both trees are whole: what commit n took out of use is used again by n + 2 at the
  * earliest.
  *
+ * A commit whose meta page could not be written is taken back: the page gets the number of the
+ * commit before last again, but keeps the tree of the failed one.
+ *
  * Bytes that LMDB does not read, or that it sets anew, are not looked at.
  */
 #include "store_pages.h"
@@ -34,6 +37,7 @@
 
 enum {
     META_PAGES = 2,
+    FORMAT = 1,
     PAGE_HEAD = 16,
     NODE_HEAD = 8,
     PAGE_SIZE_MIN = 512,
@@ -60,6 +64,7 @@ struct meta {
     uint32_t page_size;
     struct tree trees[TREES];
     uint64_t last_page, txnid;
+    uint64_t commit; /* that made the tree, as its first entry says; 0: it does not */
 };
 
 /* A key, in the page it lies in. */
@@ -123,11 +128,11 @@ static int read_at(const struct check *c, uint64_t page, unsigned char *to, size
     ssize_t n;
 
     if (at > c->file_size || c->file_size - at < size)
-        return bad(c, page, "the file ends before it");
+        return bad(c, page, "truncated: the file ends before it");
     n = pread(c->fd, to, size, (off_t)at);
     if (n < 0)
         return hf__error(HF_EIO, errno, "%s: read page %llu", c->what, (unsigned long long)page);
-    return (size_t)n == size ? HF_OK : bad(c, page, "the file ends before it");
+    return (size_t)n == size ? HF_OK : bad(c, page, "truncated: the file ends before it");
 }
 
 /* -- the meta pages --------------------------------------------------------------------------- */
@@ -153,7 +158,9 @@ static int read_meta(const struct check *c, unsigned number, uint32_t page_size,
         return rc;
     if (get64(p) != number || (get16(p + 10) & P_META) == 0 || get32(p + 16) != META_MAGIC)
         return bad(c, number, "not a meta page");
-    if (get32(p + 20) != 1)
+    if (get32(p + 20) > FORMAT)
+        return hf__error(HF_ENEWER, 0, "%s: of a newer version of LMDB", c->what);
+    if (get32(p + 20) != FORMAT)
         return bad(c, number, "another version of LMDB's format");
     *ret = (struct meta){.page_size = get32(p + 40),
                          .trees = {read_tree(p + 40), read_tree(p + 88)},
@@ -192,20 +199,18 @@ static uint64_t child_of(const unsigned char *node)
 }
 
 /* Down the left side of a meta page's tree to its first entry. */
-static int check_first(const struct check *c, const struct meta *m, hf__pages_first_fn *first)
+static int read_commit(const struct check *c, struct meta *m, hf__pages_first_fn *first)
 {
     unsigned char p[PAGE_SIZE_MAX];
     uint64_t page = m->trees[1].root;
     int rc = HF_OK;
 
-    if (m->txnid == 0 || page == NO_PAGE)
-        return HF_OK;
-    for (unsigned depth = m->trees[1].depth; depth > 0 && rc == HF_OK; depth--) {
+    for (unsigned depth = page != NO_PAGE ? m->trees[1].depth : 0; depth > 0; depth--) {
         unsigned offset, size, room;
 
         rc = read_at(c, page, p, m->page_size, m->page_size);
         if (rc != HF_OK)
-            break;
+            return rc;
         offset = get16(p + PAGE_HEAD);
         if (get64(p) != page || offset < PAGE_HEAD || offset + NODE_HEAD > m->page_size)
             return bad(c, page, "not the page that it should be");
@@ -215,17 +220,33 @@ static int check_first(const struct check *c, const struct meta *m, hf__pages_fi
         }
         size = get16(p + offset) + ((unsigned)get16(p + offset + 2) << 16);
         room = m->page_size - offset - NODE_HEAD;
-        if (get16(p + offset + 6) > room || size > room - get16(p + offset + 6) ||
-            !first(p + offset + NODE_HEAD + get16(p + offset + 6), size, m->txnid))
-            return hf__error(HF_EBACKINTIME, 0, "%s: it has not the state of commit %llu", c->what,
-                             (unsigned long long)m->txnid);
+        if (get16(p + offset + 6) > room || size > room - get16(p + offset + 6))
+            return bad(c, page, "a node is longer than its page");
+        m->commit = first(p + offset + NODE_HEAD + get16(p + offset + 6), size);
     }
     return rc;
 }
 
-static int read_metas(struct check *c, uint64_t txnid, hf__pages_first_fn *first)
+/* Does the older of the two have the tree of its commit, or one that was taken back? */
+static int check_commits(const struct check *c, const struct meta *newer, const struct meta *older,
+                         uint64_t published)
+{
+    if (newer->commit != 0 && newer->commit != newer->txnid)
+        return hf__error(HF_EBACKINTIME, 0, "%s: commit %llu has the state of %llu", c->what,
+                         (unsigned long long)newer->txnid, (unsigned long long)newer->commit);
+    if (older->commit == 0 || older->commit == older->txnid)
+        return HF_OK;
+    if (older->commit == newer->txnid + 1 && published < older->commit)
+        return HF_OK;
+    return hf__error(HF_EBACKINTIME, 0, "%s: an older state of it has come back: commit %llu",
+                     c->what, (unsigned long long)newer->txnid);
+}
+
+static int read_metas(struct check *c, uint64_t txnid, hf__pages_first_fn *first,
+                      uint64_t published)
 {
     struct meta metas[META_PAGES];
+    unsigned newer;
     int rc = read_meta(c, 0, 0, &metas[0]);
 
     if (rc == HF_OK)
@@ -237,7 +258,10 @@ static int read_metas(struct check *c, uint64_t txnid, hf__pages_first_fn *first
     if (txnid == HF__PAGES_NEWEST)
         txnid = metas[0].txnid > metas[1].txnid ? metas[0].txnid : metas[1].txnid;
     for (unsigned i = 0; rc == HF_OK && i < META_PAGES; i++)
-        rc = check_first(c, &metas[i], first);
+        rc = read_commit(c, &metas[i], first);
+    newer = metas[0].txnid < metas[1].txnid ? 1 : 0; /* as LMDB chooses */
+    if (rc == HF_OK)
+        rc = check_commits(c, &metas[newer], &metas[1 - newer], published);
     return rc == HF_OK ? choose_meta(c, metas, txnid) : rc;
 }
 
@@ -487,7 +511,18 @@ static int check_all_seen(const struct check *c)
     return HF_OK;
 }
 
-int hf__pages_check(int fd, const char *what, uint64_t txnid, hf__pages_first_fn *first)
+uint64_t hf__pages_published(int lock_fd)
+{
+    enum { TXNID_AT = 48 }; /* magic 4 | format 4 | mutex 40 | transaction 8 */
+    unsigned char p[TXNID_AT + 8];
+
+    if (pread(lock_fd, p, sizeof(p), 0) != (ssize_t)sizeof(p) || get32(p) != META_MAGIC)
+        return 0;
+    return get64(p + TXNID_AT);
+}
+
+int hf__pages_check(int fd, const char *what, uint64_t txnid, hf__pages_first_fn *first,
+                    uint64_t published)
 {
     struct check c = {.fd = fd, .what = what};
     struct stat st;
@@ -496,7 +531,7 @@ int hf__pages_check(int fd, const char *what, uint64_t txnid, hf__pages_first_fn
     if (fstat(fd, &st) != 0)
         return hf__error(HF_EIO, errno, "%s: fstat", what);
     c.file_size = (uint64_t)st.st_size;
-    rc = read_metas(&c, txnid, first);
+    rc = read_metas(&c, txnid, first, published);
     if (rc == HF_OK && (c.seen = calloc(c.meta.last_page / 8 + 1, 1)) == NULL)
         rc = hf__error(HF_ENOMEM, ENOMEM, "%s: check its pages", what);
     for (unsigned i = 0; rc == HF_OK && i < TREES; i++)

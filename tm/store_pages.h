@@ -14,22 +14,28 @@
 /* The newest commit, as the file has it. */
 #define HF__PAGES_NEWEST UINT64_MAX
 
-/* Is this, the value of the smallest key, what commit txnid wrote? */
-typedef bool hf__pages_first_fn(const unsigned char *value, size_t size, uint64_t txnid);
+/* The commit that wrote this, the value of the smallest key; 0: it does not say. */
+typedef uint64_t hf__pages_first_fn(const unsigned char *value, size_t size);
 
 /*
  * Check an LMDB 0.9 file (of a 64-bit machine of this byte order), as commit txnid left it: either
  * the newest, of a file that nobody writes meanwhile, or one that a reader of LMDB holds.
  *
- * Both meta pages, and whether each has the tree of its commit: `first` has to know by the first
- * entry, because a flipped bit in the number of a commit makes the older tree the newer. Then every
- * page of the free list and of the one database: kind, bounds, order of
- * keys, the counts that the meta page keeps; and that every page up to the last is used or free,
- * once.
+ * Both meta pages, and whether each has the tree of its commit: `first` knows by the first entry,
+ * because a flipped bit in the number of a commit makes the older tree the newer. A commit that
+ * failed and was taken back by LMDB leaves the same bytes; what tells them apart is `published`,
+ * the newest commit that was ever told (0: not known). Then every page of the free list and of the
+ * one database: kind, bounds, order of keys, the counts that the meta page keeps; and that every
+ * page up to the last is used or free, once.
  *
  * what: names the file in an error. HF_OK; HF_EDAMAGED: hf_error_last() names page and damage;
- * HF_EBUSY: two commits have followed; HF_EIO, HF_ENOMEM. Any thread.
+ * HF_EBACKINTIME: an older tree has come back; HF_ENEWER; HF_EBUSY: two commits have followed;
+ * HF_EIO, HF_ENOMEM. Any thread.
  */
-int hf__pages_check(int fd, const char *what, uint64_t txnid, hf__pages_first_fn *first);
+int hf__pages_check(int fd, const char *what, uint64_t txnid, hf__pages_first_fn *first,
+                    uint64_t published);
+
+/* The newest commit that LMDB's lock file knows, before LMDB makes it new; 0: it does not say. */
+uint64_t hf__pages_published(int lock_fd);
 
 #endif

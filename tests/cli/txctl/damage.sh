@@ -66,9 +66,27 @@ damage decisions.mdb 'b[20] = b[4096 + 20] = 9'
 run 5 status -n "$dir/bad"
 talks '\(ENEWER\)'
 
-# What kills the process that reads it: a page size of 0 in the newer one of LMDB's meta pages.
+# What would kill the process that reads it: a page size of 0 in the newer one of LMDB's meta pages.
 damage decisions.mdb 'newer = 4096 * (b[144:152] < b[4240:4248])
 b[newer + 40:newer + 44] = bytes(4)'
+found 'no possible page size'
+for verb in status 'tx list' 'tx show 0' recover; do
+    read -ra words <<<"$verb"
+    run 1 "${words[@]}" -n "$dir/bad"
+    silent out
+    talks "^txctl: cannot open the node $dir/bad: .*no possible page size"
+done
+
+# While another process has the node open nobody looks at the file before LMDB does: it may be
+# writing. Then it does kill.
+coproc holder {
+    exec python3 -c 'import fcntl, sys
+file = open(sys.argv[1], "r+b")
+fcntl.lockf(file, fcntl.LOCK_EX, 1, 5)
+print("held", flush=True)
+sys.stdin.read()' "$dir/bad/incarnations"
+}
+read -r _ <&"${holder[0]}"
 found 'reading it (crashed|ended without an answer)'
 for verb in status 'tx list' 'tx show 0' recover; do
     read -ra words <<<"$verb"
@@ -76,6 +94,8 @@ for verb in status 'tx list' 'tx show 0' recover; do
     silent out
     talks "^txctl: reading the node $dir/bad crashed: .*txctl log verify"
 done
+kill "$holder_PID"
+wait "$holder_PID" 2>/dev/null
 
 # Whatever is changed wherever: it is survived, and where verify finds nothing, nothing is wrong.
 bitten=0 seeds=${HOLDFAST_DAMAGE_SEEDS:-40}
