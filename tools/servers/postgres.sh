@@ -1,0 +1,142 @@
+#!/bin/bash
+# tools/servers/postgres.sh - a private PostgreSQL in a directory of its own. To be sourced.
+#
+#   postgres_make DIR [SETTING...]   a new cluster in DIR (made; removed when the caller is gone)
+#   postgres_start DIR               start it and wait until it answers
+#   postgres_stop DIR [MODE]         smart, fast (the default) or immediate
+#   postgres_kill DIR                SIGKILL to the postmaster, and wait until all are gone
+#   postgres_psql DIR ARGUMENT...    psql as its superuser
+#   postgres_standby FROM DIR        a streaming standby of FROM, in DIR; not started
+#   postgres_promote DIR             make a standby a primary
+#
+# It listens on a Unix socket in DIR only, so that it never meets the system's cluster, and is the
+# caller's child: an unreaped postmaster would keep the next one from starting. It dies with the
+# caller, however that ends. As root it runs as the user postgres, because PostgreSQL refuses root.
+# Databases one and two; the superuser is hf, without a password; the role locked has one.
+
+postgres_bin=$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | sort -V | tail -n 1)
+postgres_bin=${postgres_bin%/initdb}
+postgres_password=kingfisher-4711
+declare -A postgres_pid
+
+postgres_as_user=()
+if [ "$(id -u)" = 0 ]; then
+    postgres_as_user=(setpriv --reuid=postgres --regid=postgres --init-groups)
+fi
+
+# Whatever becomes of the caller, DIR goes with it.
+postgres_sweep() # postgres_sweep DIR
+{
+    setsid bash -c 'tail --pid="$1" -f /dev/null
+        pid=$(head -n 1 "$2/data/postmaster.pid" 2>/dev/null)
+        [ -n "$pid" ] && kill -QUIT "$pid" 2>/dev/null && sleep 0.5
+        rm -rf "$2"' sweep "$$" "$1" </dev/null >/dev/null 2>&1 &
+    disown
+}
+
+postgres_configure() # postgres_configure DIR SETTING...
+{
+    local dir=$1 setting
+    shift
+    {
+        echo "listen_addresses = ''"
+        echo "unix_socket_directories = '$dir'"
+        echo "max_prepared_transactions = 64"
+        echo "max_connections = 100"
+        echo "shared_buffers = 32MB"
+        echo "wal_level = replica"
+        for setting in "$@"; do
+            echo "$setting"
+        done
+    } >>"$dir/data/postgresql.conf"
+    {
+        echo "local all locked scram-sha-256"
+        echo "local all all trust"
+        echo "local replication all trust"
+    } >"$dir/data/pg_hba.conf"
+}
+
+postgres_make()
+{
+    local dir=$1
+    shift
+    mkdir -p "$dir" && chmod 0755 "$dir" || return 1
+    [ "${#postgres_as_user[@]}" = 0 ] || chown postgres: "$dir" || return 1
+    postgres_sweep "$dir"
+    "${postgres_as_user[@]}" "$postgres_bin/initdb" -D "$dir/data" -U hf -A trust -E UTF8 \
+        --no-locale --no-instructions >"$dir/initdb.log" 2>&1 || {
+        cat "$dir/initdb.log" >&2
+        return 1
+    }
+    postgres_configure "$dir" "$@"
+    postgres_start "$dir" || return 1
+    postgres_psql "$dir" -d postgres -q <<SQL
+CREATE DATABASE one;
+CREATE DATABASE two;
+CREATE ROLE locked LOGIN PASSWORD '$postgres_password';
+CREATE ROLE plain LOGIN;
+SQL
+}
+
+postgres_start()
+{
+    local dir=$1 i
+    (
+        cd "$dir" || exit 1
+        exec "${postgres_as_user[@]:-env}" ${postgres_as_user:+--pdeathsig QUIT} \
+            "$postgres_bin/postgres" -D "$dir/data"
+    ) </dev/null >>"$dir/log" 2>&1 &
+    postgres_pid[$dir]=$!
+    for ((i = 0; i < 600; i++)); do
+        "$postgres_bin/pg_isready" -q -h "$dir" -U hf -d postgres && return 0
+        kill -0 "${postgres_pid[$dir]}" 2>/dev/null || break
+        sleep 0.05
+    done
+    tail -n 20 "$dir/log" >&2
+    return 1
+}
+
+postgres_stop()
+{
+    "${postgres_as_user[@]}" "$postgres_bin/pg_ctl" -D "$1/data" -m "${2:-fast}" -s stop
+    wait "${postgres_pid[$1]}" 2>/dev/null
+    return 0
+}
+
+postgres_kill()
+{
+    local pid=${postgres_pid[$1]} children child
+    children=$(pgrep -P "$pid")
+    kill -KILL "$pid"
+    wait "$pid" 2>/dev/null
+    # They see that it is gone, and go; a new one refuses to start before that.
+    for child in $children; do
+        while kill -0 "$child" 2>/dev/null; do
+            sleep 0.01
+        done
+    done
+    return 0
+}
+
+postgres_psql()
+{
+    local dir=$1
+    shift
+    "$postgres_bin/psql" -X -h "$dir" -U hf -v ON_ERROR_STOP=1 "$@"
+}
+
+postgres_standby()
+{
+    local from=$1 dir=$2
+    mkdir -p "$dir" && chmod 0755 "$dir" || return 1
+    [ "${#postgres_as_user[@]}" = 0 ] || chown postgres: "$dir" || return 1
+    postgres_sweep "$dir"
+    "${postgres_as_user[@]}" "$postgres_bin/pg_basebackup" -h "$from" -U hf -D "$dir/data" \
+        -R -X stream -c fast || return 1
+    echo "unix_socket_directories = '$dir'" >>"$dir/data/postgresql.conf"
+}
+
+postgres_promote()
+{
+    "${postgres_as_user[@]}" "$postgres_bin/pg_ctl" -D "$1/data" -s -w promote
+}
