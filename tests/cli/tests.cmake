@@ -10,7 +10,10 @@ hf_test_program(unit_canary unit "${PROJECT_SOURCE_DIR}/tests/unit/canary.c" "")
 hf_cli_test(canary cli-short
     "${CMAKE_CURRENT_LIST_DIR}/canary.sh" $<TARGET_FILE:unit_canary>)
 
-foreach(room IN ITEMS tm holder kv)
+foreach(room IN ITEMS tm holder kv postgres)
+    if(NOT TARGET hf_${room}_objects)
+        continue()
+    endif()
     get_target_property(dir hf_${room}_objects SOURCE_DIR)
     cmake_path(RELATIVE_PATH dir BASE_DIRECTORY "${PROJECT_SOURCE_DIR}")
     hf_cli_test(walls_of_${room} cli-short "${CMAKE_CURRENT_LIST_DIR}/walls.sh"

@@ -1,0 +1,271 @@
+/*
+ * rm/postgres/data.c - what a user works with: the native connection, statements that bring BEGIN
+ * along, and what a pool needs between two users.
+ *
+ * BEGIN and the marker go in the same message as the first statement: for a plain one as text
+ * before it, for one with parameters as two more commands of a pipeline. Their two results are
+ * ours, the rest is the user's.
+ *
+ * Threads: one for an rmid.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <poll.h>
+
+#include "association.h"
+#include "failure.h"
+#include "holdfast/postgres.h"
+#include "operation.h"
+#include "session.h"
+
+enum { SMALL_SQL = 4096, OWN_RESULTS = 2 };
+
+/* -- the native connection --------------------------------------------------------------------- */
+
+/* The entry, if the user may work in it now; else NULL, and why is noted. */
+static struct pg_rmid *find(int rmid)
+{
+    struct pg_rmid *e = NULL;
+
+    hf__pg_failure_begin(rmid);
+    if (hf__pg_rmid_is_forked()) {
+        hf__pg_failure_note("used in a child process after fork");
+        return NULL;
+    }
+    e = hf__pg_rmid_find(rmid);
+    if (e == NULL)
+        hf__pg_failure_note("no such rmid is open");
+    else if (e->failed)
+        (void)hf__pg_failure_end(XAER_RMFAIL);
+    else if (!hf__pg_association_may_work(e))
+        hf__pg_failure_note("the branch is suspended, ended or completing");
+    else
+        return e;
+    return NULL;
+}
+
+/* Has the branch's BEGIN yet to be sent? */
+static int is_due(const struct pg_rmid *e)
+{
+    return (e->branch.state == PG_WORKING || e->branch.state == PG_DOOMED) && !e->branch.begun;
+}
+
+struct pg_conn *hf_postgres_conn(int rmid)
+{
+    struct pg_rmid *e = find(rmid);
+
+    if (e == NULL || (is_due(e) && hf__pg_session_begin(e) != XA_OK))
+        return NULL;
+    return e->conn;
+}
+
+/* -- the first statement ----------------------------------------------------------------------- */
+
+/* Results up to the user's first. NULL: both of ours were good; else the error that came instead:
+   the branch cannot commit, for the user's statement did not run in it. */
+static PGresult *take_own(struct pg_rmid *e, int between)
+{
+    PGresult *result = NULL;
+
+    e->own = 1;
+    for (int i = 0; i < OWN_RESULTS && result == NULL; i++) {
+        result = PQgetResult(e->conn);
+        if (PQresultStatus(result) != PGRES_COMMAND_OK)
+            break;
+        PQclear(result);
+        result = NULL;
+        if (between) /* in a pipeline each command's results end with a NULL */
+            PQclear(PQgetResult(e->conn));
+    }
+    e->own = 0;
+    if (result == NULL) {
+        e->branch.begun = 1;
+        return NULL;
+    }
+    e->branch.state = PG_DOOMED;
+    e->branch.spoilt = hf__pg_sqlstate_answer(PQresultErrorField(result, PG_DIAG_SQLSTATE) != NULL
+                                                  ? PQresultErrorField(result, PG_DIAG_SQLSTATE)
+                                                  : "25P02",
+                                              PG_ASKED_VOTE);
+    if (e->branch.spoilt == XAER_RMFAIL)
+        e->branch.spoilt = XA_RBCOMMFAIL;
+    hf__pg_failure_result(e->conn, result, "begin");
+    return result;
+}
+
+static int is_copy(const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+
+    return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+}
+
+/* The last result of a message, as PQexec() gives it. last: one that is here already, or NULL. */
+static PGresult *take_last(struct pg_rmid *e, PGresult *last)
+{
+    PGresult *result;
+
+    while ((last == NULL || !is_copy(last)) && (result = PQgetResult(e->conn)) != NULL) {
+        PQclear(last);
+        last = result;
+    }
+    if (last == NULL)
+        last = PQmakeEmptyPGresult(e->conn, PGRES_EMPTY_QUERY);
+    return last;
+}
+
+static PGresult *first_exec(struct pg_rmid *e, const char *command)
+{
+    char small[SMALL_SQL], *sql = small;
+    size_t size = strlen(command);
+    size_t at;
+    int sent;
+
+    if (size + PG_BEGIN_SIZE + 3 > sizeof(small) &&
+        (sql = malloc(size + PG_BEGIN_SIZE + 3)) == NULL) {
+        hf__pg_failure_note("out of memory");
+        return NULL;
+    }
+    at = hf__pg_session_begin_text(e, sql);
+    memcpy(sql + at, ";\n", 2);
+    memcpy(sql + at + 2, command, size + 1);
+    sent = PQsendQuery(e->conn, sql);
+    if (sql != small)
+        free(sql);
+    if (!sent) {
+        hf__pg_failure_connection(e->conn, "begin");
+        return PQmakeEmptyPGresult(e->conn, PGRES_FATAL_ERROR);
+    }
+    return take_last(e, take_own(e, 0));
+}
+
+struct pg_result *hf_postgres_exec(int rmid, const char *command)
+{
+    struct pg_rmid *e = find(rmid);
+
+    if (e == NULL)
+        return NULL;
+    return is_due(e) ? first_exec(e, command) : PQexec(e->conn, command);
+}
+
+/* Leave the pipeline: past its sync, with all that comes before. */
+static void end_pipeline(struct pg_rmid *e)
+{
+    /* Bound: at most the commands' results and their ends come before the sync. */
+    for (int i = 0; i < 16 && PQstatus(e->conn) == CONNECTION_OK; i++) {
+        PGresult *result = PQgetResult(e->conn);
+        int synced = PQresultStatus(result) == PGRES_PIPELINE_SYNC;
+
+        PQclear(result);
+        if (synced)
+            break;
+    }
+    (void)PQexitPipelineMode(e->conn);
+}
+
+static int send_begin(struct pg_rmid *e)
+{
+    char text[PG_BEGIN_SIZE], *set;
+
+    (void)hf__pg_session_begin_text(e, text);
+    set = strchr(text, ';');
+    *set = '\0';
+    return PQsendQueryParams(e->conn, text, 0, NULL, NULL, NULL, NULL, 0) == 1 &&
+           PQsendQueryParams(e->conn, set + 1, 0, NULL, NULL, NULL, NULL, 0) == 1;
+}
+
+struct pg_result *hf_postgres_exec_params(int rmid, const char *command, int count,
+                                          const unsigned *types, const char *const *values,
+                                          const int *lengths, const int *formats, int result_format)
+{
+    struct pg_rmid *e = find(rmid);
+    PGresult *result;
+
+    if (e == NULL)
+        return NULL;
+    if (!is_due(e))
+        return PQexecParams(e->conn, command, count, types, values, lengths, formats,
+                            result_format);
+    if (PQenterPipelineMode(e->conn) != 1 || !send_begin(e) ||
+        PQsendQueryParams(e->conn, command, count, types, values, lengths, formats,
+                          result_format) != 1 ||
+        PQpipelineSync(e->conn) != 1) {
+        hf__pg_failure_connection(e->conn, "begin");
+        (void)PQexitPipelineMode(e->conn);
+        return PQmakeEmptyPGresult(e->conn, PGRES_FATAL_ERROR);
+    }
+    result = take_own(e, 1);
+    if (result == NULL)
+        result = PQgetResult(e->conn);
+    end_pipeline(e);
+    return result;
+}
+
+/* -- for a pool -------------------------------------------------------------------------------- */
+
+static int refuse(int code, const char *why)
+{
+    if (why != NULL)
+        hf__pg_failure_note(why);
+    return code;
+}
+
+/* The entry, if it has a connection and no branch that is not prepared. */
+static int find_free(int rmid, struct pg_rmid **ret)
+{
+    struct pg_rmid *e;
+
+    hf__pg_failure_begin(rmid);
+    if (hf__pg_rmid_is_forked())
+        return refuse(HF_EFORK, "used in a child process after fork");
+    *ret = e = hf__pg_rmid_find(rmid);
+    if (e == NULL)
+        return refuse(HF_EINVAL, "no such rmid is open");
+    if (e->failed)
+        return refuse(HF_ERM, "the connection broke earlier");
+    if (e->operation.step != PG_STEP_NONE || e->operation.handle != 0 ||
+        e->branch.state == PG_WORKING || e->branch.state == PG_DOOMED)
+        return refuse(HF_ESTATE, "the connection has a branch that is not prepared");
+    return HF_OK;
+}
+
+static int command(struct pg_rmid *e, const char *sql)
+{
+    PGresult *result = hf__pg_session_query(e, sql);
+    int good =
+        PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_EMPTY_QUERY;
+
+    if (!good)
+        hf__pg_failure_result(e->conn, result, "reset");
+    PQclear(result);
+    return good ? HF_OK : HF_ERM;
+}
+
+int hf_postgres_reset(int rmid)
+{
+    struct pg_rmid *e = NULL;
+    int rc = find_free(rmid, &e);
+
+    if (rc != HF_OK)
+        return rc;
+    if (hf__pg_session_drain(e) != XA_OK)
+        return HF_ERM;
+    if (PQtransactionStatus(e->conn) != PQTRANS_IDLE)
+        rc = command(e, "ROLLBACK");
+    return rc == HF_OK ? command(e, "DISCARD ALL") : rc;
+}
+
+int hf_postgres_validate(int rmid)
+{
+    struct pg_rmid *e = NULL;
+    int rc = find_free(rmid, &e);
+
+    if (rc != HF_OK)
+        return rc;
+    if (hf__pg_session_broken(e))
+        return HF_ERM;
+    if (PQtransactionStatus(e->conn) != PQTRANS_IDLE)
+        return HF_ESTATE;
+    return command(e, "");
+}

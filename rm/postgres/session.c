@@ -1,0 +1,225 @@
+/*
+ * rm/postgres/session.c - a connection: opening it, beginning a branch in it, cleaning up.
+ *
+ * A branch begins lazily: xa_start() sends nothing. BEGIN goes out with the first statement of
+ * hf_postgres_exec(), or when the native connection is asked for. With it goes the *marker*, SET
+ * LOCAL holdfast.branch = gid: it lives exactly as long as the transaction, so that a message which
+ * finds it is in the transaction that BEGIN began, and not in one that the user began after a
+ * COMMIT by hand (operation.c). SET takes no snapshot: SET TRANSACTION is still possible after it.
+ *
+ * libpq tells an event procedure of every result that it hands out. That is how the statements that
+ * a user makes on the native connection are seen: whether one changed something (operation.c asks
+ * otherwise), how the last one failed, and whether one ran on a connection that was kept from
+ * before, with BEGIN not sent yet: it is not in the branch, which must not say yes then.
+ *
+ * Threads: as the rmid. The cancel object is made at open and freed at close: another thread may be
+ * in PQcancel() at any time between.
+ */
+#include "session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <libpq-events.h>
+
+#include "failure.h"
+
+/* pg_current_xact_id() came with 13. */
+enum { SERVER_VERSION_MIN = 130000 };
+
+/* -- what the user does ------------------------------------------------------------------------ */
+
+/* Commands that change nothing which a vote would have to cover; all others do. */
+static int is_harmless(const char *tag)
+{
+    static const char *const harmless[] = {"SELECT",    "SHOW",    "EXPLAIN",   "FETCH", "MOVE",
+                                           "SAVEPOINT", "RELEASE", "DECLARE",   "CLOSE", "SET",
+                                           "RESET",     "PREPARE", "DEALLOCATE"};
+
+    for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
+        if (strncmp(tag, harmless[i], strlen(harmless[i])) == 0)
+            return 1;
+    return tag[0] == '\0';
+}
+
+static void see(struct pg_rmid *e, PGresult *result)
+{
+    struct pg_branch *b = &e->branch;
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+    if (b->state != PG_WORKING && b->state != PG_DOOMED)
+        return;
+    if (!b->begun)
+        b->outside = 1;
+    if (sqlstate != NULL)
+        (void)snprintf(b->sqlstate, sizeof(b->sqlstate), "%s", sqlstate);
+    else if (!is_harmless(PQcmdStatus(result)))
+        b->wrote = 1;
+}
+
+static int on_event(PGEventId id, void *info, void *pass)
+{
+    struct pg_rmid *e = pass;
+
+    if (id == PGEVT_RESULTCREATE && !e->own)
+        see(e, ((PGEventResultCreate *)info)->result);
+    return 1;
+}
+
+/*
+ * A warning that the wait for a standby was given up: what we asked for is done here, but perhaps
+ * nowhere else. What the user's own functions warn of comes from RAISE. All that is not about a
+ * statement of ours goes on to libpq's own receiver, and from there to the user's processor.
+ */
+static void on_notice(void *user, const PGresult *notice)
+{
+    struct pg_rmid *e = user;
+    const char *sqlstate = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
+    const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *from = PQresultErrorField(notice, PG_DIAG_SOURCE_FUNCTION);
+
+    if (!e->own) {
+        e->receiver(NULL, notice);
+        return;
+    }
+    if (sqlstate == NULL || severity == NULL || strcmp(severity, "WARNING") != 0)
+        return;
+    if ((strcmp(sqlstate, "01000") != 0 && strncmp(sqlstate, "57P", 3) != 0) ||
+        (from != NULL && strcmp(from, "exec_stmt_raise") == 0))
+        return;
+    e->operation.warned = 1;
+    hf__pg_failure_result(e->conn, notice, "not replicated");
+}
+
+void hf__pg_session_listen(struct pg_rmid *entry)
+{
+    (void)PQsetNoticeReceiver(entry->conn, on_notice, entry);
+}
+
+/* -- opening and closing ----------------------------------------------------------------------- */
+
+static PGconn *connect_to(const char *conninfo)
+{
+    static const char *const keys[] = {"fallback_application_name", "dbname", NULL};
+    const char *const values[] = {"holdfast", conninfo, NULL};
+
+    return PQconnectdbParams(keys, values, 1);
+}
+
+int hf__pg_session_open(struct pg_rmid *entry, const struct pg_openstring *open)
+{
+    PQconninfoOption *options = PQconninfoParse(open->conninfo, NULL);
+
+    if (options == NULL) {
+        hf__pg_failure_note("libpq cannot read the open string, and its words may quote secrets");
+        return XAER_INVAL;
+    }
+    PQconninfoFree(options);
+    entry->unsafe = open->unsafe;
+    entry->conn = connect_to(open->conninfo);
+    if (PQstatus(entry->conn) != CONNECTION_OK) {
+        hf__pg_failure_connection(entry->conn, "connect");
+    } else if (PQserverVersion(entry->conn) < SERVER_VERSION_MIN) {
+        hf__pg_failure_note("the server is older than PostgreSQL 13");
+    } else {
+        entry->cancel = PQgetCancel(entry->conn);
+        if (entry->cancel != NULL &&
+            PQregisterEventProc(entry->conn, on_event, "holdfast", entry)) {
+            entry->receiver = PQsetNoticeReceiver(entry->conn, on_notice, entry);
+            return XA_OK;
+        }
+        hf__pg_failure_note("out of memory");
+    }
+    hf__pg_session_close(entry);
+    return XAER_RMERR;
+}
+
+void hf__pg_session_close(struct pg_rmid *entry)
+{
+    PQfinish(entry->conn);
+    entry->conn = NULL;
+    PQfreeCancel(entry->cancel);
+    entry->cancel = NULL;
+}
+
+int hf__pg_session_fail(struct pg_rmid *entry)
+{
+    PQfinish(entry->conn); /* the cancel object stays: it may be in use */
+    entry->conn = NULL;
+    entry->failed = 1;
+    return XAER_RMFAIL;
+}
+
+int hf__pg_session_broken(const struct pg_rmid *entry)
+{
+    return PQstatus(entry->conn) != CONNECTION_OK;
+}
+
+/* -- beginning --------------------------------------------------------------------------------- */
+
+size_t hf__pg_session_begin_text(const struct pg_rmid *entry, char ret[PG_BEGIN_SIZE])
+{
+    return (size_t)snprintf(ret, PG_BEGIN_SIZE, "BEGIN;SET LOCAL holdfast.branch='%s'",
+                            entry->branch.gid);
+}
+
+PGresult *hf__pg_session_query(struct pg_rmid *entry, const char *sql)
+{
+    PGresult *result;
+
+    entry->own = 1;
+    result = PQexec(entry->conn, sql);
+    entry->own = 0;
+    return result;
+}
+
+int hf__pg_session_begin(struct pg_rmid *entry)
+{
+    char sql[PG_BEGIN_SIZE];
+    PGresult *result;
+    int rc = XA_OK;
+
+    (void)hf__pg_session_begin_text(entry, sql);
+    result = hf__pg_session_query(entry, sql);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK) {
+        hf__pg_failure_result(entry->conn, result, "begin");
+        rc = hf__pg_session_broken(entry) ? hf__pg_session_fail(entry) : XAER_RMERR;
+    } else {
+        entry->branch.begun = 1;
+    }
+    PQclear(result);
+    return rc;
+}
+
+/* -- cleaning up ------------------------------------------------------------------------------- */
+
+/* At most this many results are dropped: a server that sends more is not waited for. */
+enum { DRAIN_MAX = 100000 };
+
+int hf__pg_session_drain(struct pg_rmid *entry)
+{
+    char text[256];
+    int usable;
+
+    if (PQpipelineStatus(entry->conn) != PQ_PIPELINE_OFF)
+        return hf__pg_session_fail(entry);
+    if (PQtransactionStatus(entry->conn) != PQTRANS_ACTIVE)
+        return hf__pg_session_broken(entry) ? hf__pg_session_fail(entry) : XA_OK;
+    (void)PQcancel(entry->cancel, text, sizeof(text)); /* if it fails we wait for the query */
+    for (int i = 0; i < DRAIN_MAX; i++) {
+        PGresult *result;
+        ExecStatusType status;
+
+        entry->own = 1;
+        result = PQgetResult(entry->conn);
+        entry->own = 0;
+        status = PQresultStatus(result);
+        PQclear(result);
+        if (result == NULL || status == PGRES_COPY_IN || status == PGRES_COPY_OUT ||
+            status == PGRES_COPY_BOTH)
+            break;
+    }
+    usable = PQstatus(entry->conn) == CONNECTION_OK &&
+             PQtransactionStatus(entry->conn) != PQTRANS_ACTIVE;
+    return usable ? XA_OK : hf__pg_session_fail(entry);
+}

@@ -1,0 +1,24 @@
+# Against a real PostgreSQL, private to each test: see with_postgres.sh.
+
+if(NOT TARGET holdfast_postgres_static)
+    return()
+endif()
+find_program(hf_initdb initdb
+    PATHS /usr/lib/postgresql/17/bin /usr/lib/postgresql/16/bin /usr/lib/postgresql/15/bin)
+if(NOT hf_initdb)
+    message(STATUS "Holdfast: no PostgreSQL server here, so no tests with one")
+    return()
+endif()
+
+function(hf_postgres_test name)
+    hf_test_source(source servers "postgres/${name}.c")
+    hf_test_program(servers_postgres_${name} servers "${source}"
+        "holdfast_postgres_static;PkgConfig::libpq")
+    add_test(NAME servers.postgres_${name}
+        COMMAND "${PROJECT_SOURCE_DIR}/tests/servers/postgres/with_postgres.sh"
+            "${PROJECT_SOURCE_DIR}" $<TARGET_FILE:servers_postgres_${name}>)
+    math(EXPR timeout "180 * ${hf_test_slower}")
+    set_tests_properties(servers.postgres_${name} PROPERTIES LABELS servers TIMEOUT ${timeout})
+endfunction()
+
+hf_postgres_test(whole)
