@@ -155,6 +155,18 @@ static inline void pg_fails(int rmid, const char *sql, const char *sqlstate)
     PQclear(result);
 }
 
+static inline void pg_open(int rmid, char *info)
+{
+    t_xa(XA_OK, pg.xa_open_entry(info, rmid, TMNOFLAGS));
+}
+
+static inline void pg_close(int rmid)
+{
+    char none[] = "";
+
+    t_xa(XA_OK, pg.xa_close_entry(none, rmid, TMNOFLAGS));
+}
+
 /* An XID that is not Holdfast's; every number is another branch. */
 static inline XID pg_xid(long number)
 {

@@ -7,7 +7,7 @@
 #
 #   start | stop [fast|immediate] | kill | set NAME VALUE (and restart)
 #   standby                 a streaming standby in HF_PG_DIR/standby, started
-#   standby-stop | standby-promote
+#   standby-stop | standby-start | standby-promote
 set -u
 source=$1
 shift
@@ -31,6 +31,7 @@ serve() # serve VERB [ARGUMENT...]
         ;;
     standby) postgres_standby "$dir" "$dir/standby" && postgres_start "$dir/standby" ;;
     standby-stop) postgres_stop "$dir/standby" immediate ;;
+    standby-start) postgres_start "$dir/standby" ;;
     standby-promote) postgres_promote "$dir/standby" ;;
     *) false ;;
     esac
