@@ -51,8 +51,10 @@ static void see(struct pg_rmid *e, PGresult *result)
         return;
     if (!b->begun)
         b->outside = 1;
-    if (sqlstate != NULL)
+    if (sqlstate != NULL && (b->sqlstate[0] == '\0' || strcmp(sqlstate, "25P02") != 0))
         (void)snprintf(b->sqlstate, sizeof(b->sqlstate), "%s", sqlstate);
+    else if (sqlstate != NULL)
+        return; /* "failed before": what failed is known */
     else if (!is_harmless(PQcmdStatus(result)))
         b->wrote = 1;
 }

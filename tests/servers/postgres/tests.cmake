@@ -21,6 +21,7 @@ function(hf_postgres_test name)
     set_tests_properties(servers.postgres_${name} PROPERTIES LABELS servers TIMEOUT ${timeout})
 endfunction()
 
+hf_postgres_test(input)
 hf_postgres_test(proof)
 hf_postgres_test(sqlstate)
 hf_postgres_test(switch)
