@@ -76,7 +76,8 @@ static void passwords_pass_files_and_uris_work(void **state)
     char info[256], command[600];
 
     (void)state;
-    snprintf(info, sizeof(info), "unsafe = no password = '%s' user=locked", getenv("HF_PG_PASSWORD"));
+    snprintf(info, sizeof(info), "unsafe = no password = '%s' user=locked",
+             getenv("HF_PG_PASSWORD"));
     pg_open(MINE, pg_info_with("one", info));
     pg_do(MINE, "SELECT 1");
     pg_close(MINE);
@@ -311,9 +312,9 @@ static void a_first_statement_that_fails_spoils_the_branch(void **state)
         PGresult *result;
         XID x = start(MINE);
 
-        result = i < 2 ? hf_postgres_exec(MINE, statements[i])
-                       : hf_postgres_exec_params(MINE, statements[i - 2], 0, NULL, NULL, NULL, NULL,
-                                                 0);
+        result =
+            i < 2 ? hf_postgres_exec(MINE, statements[i])
+                  : hf_postgres_exec_params(MINE, statements[i - 2], 0, NULL, NULL, NULL, NULL, 0);
         assert_int_equal(PQresultStatus(result), PGRES_FATAL_ERROR);
         PQclear(result);
         result = hf_postgres_exec(MINE, "INSERT INTO entry VALUES (1)");
@@ -365,19 +366,44 @@ static void a_branch_that_changed_nothing_votes_read_only(void **state)
 
 /* -- strangers in the scan --------------------------------------------------------------------- */
 
+/* A recovery pass over the database, by a node that has nothing there. */
+static void recover_with_a_new_node(void)
+{
+    hf_tm_config config = HF_TM_CONFIG_INIT;
+    hf_rm_config rm_config = HF_RM_CONFIG_INIT;
+    hf_tm_stats stats = {.size = sizeof(stats)};
+    char *dir = t_dir_make();
+    hf_tm *tm;
+    hf_rm *rm;
+
+    config.dir = t_path(dir, "node");
+    t_ok(hf_tm_open(&config, &tm));
+    rm_config.name = "one";
+    rm_config.xa = &hf_postgres_switch;
+    rm_config.ext = &hf_postgres_ext;
+    rm_config.open_info = pg_info("one");
+    t_ok(hf_rm_register(tm, &rm_config, &rm));
+    t_ok(hf_tm_start(tm, 0));
+    t_ok(hf_tm_recover(tm, rm));
+    t_ok(hf_tm_get_stats(tm, &stats));
+    assert_int_equal(stats.recovered_rolledback, 0);
+    t_ok(hf_tm_close(tm, 0, NULL));
+    t_dir_remove(dir);
+}
+
 static void strangers_gids_are_left_alone(void **state)
 {
     static const char *const strangers[] = {
         "",
         "by hand",
-        "4711_MDAwMDAwMDE=_YjE",         /* padding missing */
-        "4711_MDAwMDAwMDE=_YjF=",        /* bits after the end */
-        "04711_MDAwMDAwMDE=_YjE=",       /* a leading zero */
+        "4711_MDAwMDAwMDE=_YjE",   /* padding missing */
+        "4711_MDAwMDAwMDE=_YjF=",  /* bits after the end */
+        "04711_MDAwMDAwMDE=_YjE=", /* a leading zero */
         "+4711_MDAwMDAwMDE=_YjE=",
         "-1_MDAwMDAwMDE=_YjE=",
         "4711_MDAwMDAwMDE=_YjE=_",
         "4711_MDAwMDAwMDE=_YjE= ",
-        "4711__YjE=",                    /* no gtrid */
+        "4711__YjE=", /* no gtrid */
         "4711_MDAw MDAwMDE=_YjE=",
         "99999999999999999999_YWI=_YWI=",
         "4711_=AAA_YWI=",
@@ -389,8 +415,8 @@ static void strangers_gids_are_left_alone(void **state)
     for (size_t i = 0; i < sizeof(strangers) / sizeof(strangers[0]); i++) {
         char sql[256];
 
-        snprintf(sql, sizeof(sql),
-                 "BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION '%s'", strangers[i]);
+        snprintf(sql, sizeof(sql), "BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION '%s'",
+                 strangers[i]);
         pg_value("one", sql);
     }
     /* another transaction manager's: a valid XID, and that is how it is listed */
@@ -402,34 +428,12 @@ static void strangers_gids_are_left_alone(void **state)
     theirs = (XID){.formatID = 131077, .gtrid_length = 2, .bqual_length = 1, .data = "abb"};
     assert_memory_equal(&xids[0], &theirs, sizeof(theirs));
     pg_close(MINE);
-    {
-        hf_tm_config config = HF_TM_CONFIG_INIT;
-        hf_rm_config rm_config = HF_RM_CONFIG_INIT;
-        hf_tm_stats stats = {.size = sizeof(stats)};
-        char *dir = t_dir_make();
-        hf_tm *tm;
-        hf_rm *rm;
-
-        config.dir = t_path(dir, "node");
-        t_ok(hf_tm_open(&config, &tm));
-        rm_config.name = "one";
-        rm_config.xa = &hf_postgres_switch;
-        rm_config.ext = &hf_postgres_ext;
-        rm_config.open_info = pg_info("one");
-        t_ok(hf_rm_register(tm, &rm_config, &rm));
-        t_ok(hf_tm_start(tm, 0));
-        t_ok(hf_tm_recover(tm, rm));
-        t_ok(hf_tm_get_stats(tm, &stats));
-        assert_int_equal(stats.recovered_rolledback, 0);
-        t_ok(hf_tm_close(tm, 0, NULL));
-        t_dir_remove(dir);
-    }
+    recover_with_a_new_node();
     assert_int_equal(pg_prepared(), sizeof(strangers) / sizeof(strangers[0]) + 2);
     for (int left = pg_prepared(); left > 0; left--) {
-        const char *database = strcmp(pg_value("one", "SELECT database FROM pg_prepared_xacts"),
-                                      "one") == 0
-                                   ? "one"
-                                   : "two";
+        const char *database =
+            strcmp(pg_value("one", "SELECT database FROM pg_prepared_xacts"), "one") == 0 ? "one"
+                                                                                          : "two";
         char sql[512];
 
         snprintf(sql, sizeof(sql), "ROLLBACK PREPARED '%s'",

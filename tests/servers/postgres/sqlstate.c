@@ -2,8 +2,8 @@
  * What: what PostgreSQL answers, as XA's answers: every row of rm/postgres/sqlstate.c.
  * How:  the vote of each row by a deferred trigger that raises the SQLSTATE while PREPARE or COMMIT
  *       runs; then each that can be had by its true cause, by that cause. COMMIT PREPARED and
- *       ROLLBACK PREPARED run no code of users' and wait for no lock, so that of their columns these
- *       can be had: 0A000, 42501, 42704, 55000, 57 (switch.c, outage.c), 25006 (proof.c), and all
+ *       ROLLBACK PREPARED run no code of users' and wait for no lock, so that of their columns
+ *       these can be had: 0A000, 42501, 42704, 55000, 57 (switch.c, outage.c), 25006 (proof.c), and all
  *       others as one, by a state file that is gone.
  *
  * After each no the connection is free, nothing is prepared, and the branch's work is gone.
@@ -241,7 +241,8 @@ static void a_gid_in_use_is_no_and_is_left_alone(void **state)
     assert_int_equal(pg_prepared(), 1);
     /* another database's branch is not this one's to finish, nor is it nothing */
     t_xa(XA_RETRY, pg.xa_commit_entry(&x, MINE, TMNOFLAGS));
-    assert_non_null(strstr(pg_why(MINE), "0A000: prepared transaction belongs to another database"));
+    assert_non_null(
+        strstr(pg_why(MINE), "0A000: prepared transaction belongs to another database"));
     t_xa(XAER_RMFAIL, pg.xa_rollback_entry(&x, MINE, TMNOFLAGS));
     assert_int_equal(pg_prepared(), 1);
     t_xa(XA_OK, pg.xa_commit_entry(&x, OTHER, TMNOFLAGS));

@@ -15,8 +15,8 @@ enum { MINE = 1, OTHER = 2 }; /* rmids: the one that is tested, and one to tidy 
 enum { SAME = -1 };
 
 enum call { OPEN, CLOSE, START, END, PREPARE, COMMIT, ROLLBACK, RECOVER, FORGET, COMPLETE };
-static const char *const call_names[] = {"xa_open",    "xa_close",  "xa_start",   "xa_end",
-                                         "xa_prepare", "xa_commit", "xa_rollback", "xa_recover",
+static const char *const call_names[] = {"xa_open",    "xa_close",   "xa_start",    "xa_end",
+                                         "xa_prepare", "xa_commit",  "xa_rollback", "xa_recover",
                                          "xa_forget",  "xa_complete"};
 
 static long last_branch;
@@ -202,16 +202,17 @@ static void branches_follow_table_6_4(void **state)
 static void a_broken_connection_is_r0_until_it_is_opened_again(void **state)
 {
     static const struct row calls[] = {
-        {START, TMNOFLAGS, {{0, 0}}},   {START, TMJOIN, {{0, 0}}},    {END, TMSUCCESS, {{0, 0}}},
-        {PREPARE, TMNOFLAGS, {{0, 0}}}, {COMMIT, TMNOFLAGS, {{0, 0}}}, {ROLLBACK, TMNOFLAGS, {{0, 0}}},
-        {FORGET, TMNOFLAGS, {{0, 0}}},  {RECOVER, TMSTARTRSCAN, {{0, 0}}},
+        {START, TMNOFLAGS, {{0, 0}}},  {START, TMJOIN, {{0, 0}}},
+        {END, TMSUCCESS, {{0, 0}}},    {PREPARE, TMNOFLAGS, {{0, 0}}},
+        {COMMIT, TMNOFLAGS, {{0, 0}}}, {ROLLBACK, TMNOFLAGS, {{0, 0}}},
+        {FORGET, TMNOFLAGS, {{0, 0}}}, {RECOVER, TMSTARTRSCAN, {{0, 0}}},
     };
     /* the call that notices; prepare cannot come in S1, nor can the others in S0 and S3 */
     static const struct {
         enum call call;
         long flags;
         int state;
-    } notices[] = {{RECOVER, TMSTARTRSCAN, S0}, {END, TMSUCCESS, S1},     {PREPARE, TMNOFLAGS, S2},
+    } notices[] = {{RECOVER, TMSTARTRSCAN, S0}, {END, TMSUCCESS, S1},      {PREPARE, TMNOFLAGS, S2},
                    {COMMIT, TMONEPHASE, S2},    {ROLLBACK, TMNOFLAGS, S2}, {COMMIT, TMNOFLAGS, S3},
                    {ROLLBACK, TMNOFLAGS, S3},   {ROLLBACK, TMNOFLAGS, S4}};
 
@@ -234,8 +235,7 @@ static void a_broken_connection_is_r0_until_it_is_opened_again(void **state)
         assert_null(hf_postgres_exec(MINE, "SELECT 1"));
         t_xa(XA_OK, do_call(OPEN, TMNOFLAGS, 0));
         assert_int_equal(is_prepared(last_branch), notices[i].state == S3);
-        t_xa(notices[i].state == S3 ? XA_OK : XAER_NOTA,
-             do_call(COMMIT, TMNOFLAGS, last_branch));
+        t_xa(notices[i].state == S3 ? XA_OK : XAER_NOTA, do_call(COMMIT, TMNOFLAGS, last_branch));
         pg_do(MINE, "SELECT 1");
         t_xa(XA_OK, do_call(CLOSE, TMNOFLAGS, 0));
         t_xa(XA_OK, call_by(OTHER, CLOSE, TMNOFLAGS, 0)); /* its connection was ended, too */

@@ -11,8 +11,12 @@ if(NOT hf_initdb)
 endif()
 
 function(hf_postgres_test name)
-    hf_test_source(source servers "postgres/${name}.c")
-    hf_test_program(servers_postgres_${name} servers "${source}"
+    set(sources "")
+    foreach(source IN ITEMS "postgres/${name}.c" ${ARGN})
+        hf_test_source(path servers "${source}")
+        list(APPEND sources "${path}")
+    endforeach()
+    hf_test_program(servers_postgres_${name} servers "${sources}"
         "holdfast_postgres_static;PkgConfig::libpq")
     add_test(NAME servers.postgres_${name}
         COMMAND "${PROJECT_SOURCE_DIR}/tests/servers/postgres/with_postgres.sh"
@@ -22,6 +26,7 @@ function(hf_postgres_test name)
 endfunction()
 
 hf_postgres_test(input)
+hf_postgres_test(outage support/fake_rm.c)
 hf_postgres_test(proof)
 hf_postgres_test(sqlstate)
 hf_postgres_test(switch)

@@ -6,6 +6,9 @@
  */
 #include "pg_t.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "holdfast/internal/fault.h"
 
 struct bank {
@@ -167,6 +170,123 @@ static void one_branch_commits_in_one_phase(void **state)
     bank_close(b);
 }
 
+/* -- threads ----------------------------------------------------------------------------------- */
+
+struct sleeper {
+    struct bank *b;
+    _Atomic int awake;
+    int code;
+};
+
+static void *sleep_in_a_transaction(void *arg)
+{
+    struct sleeper *s = arg;
+    hf_instance *in;
+    hf_tx *tx;
+
+    if (hf_instance_open(s->b->rm[0], &in) != HF_OK || hf_tx_begin(s->b->tm, 300, &tx) != HF_OK ||
+        hf_tx_enlist(tx, in) != HF_OK)
+        return NULL;
+    pg_fails(hf_instance_rmid(in), "SELECT pg_sleep(3600)", "57014");
+    atomic_store(&s->awake, 1);
+    s->code = hf_tx_commit(tx, NULL);
+    (void)hf_instance_close(in);
+    return NULL;
+}
+
+static int sleeps(void)
+{
+    return pg_number("one", "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+}
+
+/* What a thread waits for in its connection keeps no other thread; the deadline cancels it. */
+static void a_deadline_cancels_what_runs_and_nobody_waits_for_it(void **state)
+{
+    struct bank *b = *state;
+    struct sleeper s = {.b = b, .code = 1};
+    pthread_t thread;
+
+    bank_start(b);
+    assert_int_equal(pthread_create(&thread, NULL, sleep_in_a_transaction, &s), 0);
+    while (sleeps() == 0)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    for (int n = 0; n < 70; n++) { /* rmids that share a bucket with the sleeper's, too */
+        hf_instance *in;
+
+        t_ok(hf_instance_open(b->rm[1], &in));
+        pg_do(hf_instance_rmid(in), "SELECT 1");
+        t_ok(hf_instance_close(in));
+    }
+    write_both((begin_both(b), b), 1);
+    t_ok(hf_tx_commit(hf_tx_current(b->tm), NULL));
+    assert_int_equal(atomic_load(&s.awake), 0);
+    assert_int_equal(sleeps(), 1);
+    while (!atomic_load(&s.awake)) {
+        t_ok(hf_tm_tick(b->tm, NULL));
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(s.code, HF_EROLLEDBACK);
+    expect_rows(1);
+    bank_close(b);
+}
+
+struct worker {
+    struct bank *b;
+    int first;
+    int bad;
+};
+
+enum { WORKERS = 4, WORK = 25 };
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    hf_instance *in[2];
+
+    for (int i = 0; i < 2; i++)
+        w->bad += hf_instance_open(w->b->rm[i], &in[i]) != HF_OK;
+    for (int n = w->first; n < w->first + WORK && w->bad == 0; n++) {
+        char sql[64];
+        hf_tx *tx;
+
+        snprintf(sql, sizeof(sql), "INSERT INTO entry VALUES (%d)", n);
+        w->bad += hf_tx_begin(w->b->tm, 0, &tx) != HF_OK;
+        for (int i = 0; i < 2; i++) {
+            PGresult *result;
+
+            w->bad += hf_tx_enlist(tx, in[i]) != HF_OK;
+            result = hf_postgres_exec(hf_instance_rmid(in[i]), sql);
+            w->bad += PQresultStatus(result) != PGRES_COMMAND_OK;
+            PQclear(result);
+        }
+        w->bad += hf_tx_commit(tx, NULL) != HF_OK;
+    }
+    for (int i = 0; i < 2; i++)
+        w->bad += hf_instance_close(in[i]) != HF_OK;
+    return NULL;
+}
+
+static void threads_commit_side_by_side(void **state)
+{
+    struct bank *b = *state;
+    struct worker workers[WORKERS];
+    pthread_t threads[WORKERS];
+
+    bank_start(b);
+    for (int i = 0; i < WORKERS; i++) {
+        workers[i] = (struct worker){.b = b, .first = i * WORK};
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        (void)pthread_join(threads[i], NULL);
+        assert_int_equal(workers[i].bad, 0);
+    }
+    expect_rows(WORKERS * WORK);
+    assert_int_equal(pg_prepared(), 0);
+    bank_close(b);
+}
+
 #ifdef HF_FAULTS
 
 /* A child that commits a transaction and is killed at the failpoint. */
@@ -231,6 +351,8 @@ int main(void)
         T(rolls_back_both),
         T(a_no_of_one_rolls_back_the_other),
         T(one_branch_commits_in_one_phase),
+        T(a_deadline_cancels_what_runs_and_nobody_waits_for_it),
+        T(threads_commit_side_by_side),
 #ifdef HF_FAULTS
         T(settles_what_a_kill_left),
 #endif
