@@ -91,6 +91,7 @@ int hf__pg_association_start(struct pg_rmid *entry, const char *gid)
     if (PQtransactionStatus(entry->conn) != PQTRANS_IDLE)
         return XAER_OUTSIDE;
     memset(b, 0, sizeof(*b));
+    atomic_store(&entry->cancelled, 0);
     b->state = PG_WORKING;
     strcpy(b->gid, gid);
     entry->association = PG_ASSOCIATED;

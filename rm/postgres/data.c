@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <poll.h>
-
 #include "association.h"
 #include "failure.h"
 #include "holdfast/postgres.h"
@@ -22,6 +20,12 @@
 enum { SMALL_SQL = 4096, OWN_RESULTS = 2 };
 
 /* -- the native connection --------------------------------------------------------------------- */
+
+/* Has it a branch that is not prepared? */
+static int has_work(const struct pg_rmid *e)
+{
+    return e->branch.state == PG_WORKING || e->branch.state == PG_DOOMED;
+}
 
 /* The entry, if the user may work in it now; else NULL, and why is noted. */
 static struct pg_rmid *find(int rmid)
@@ -40,6 +44,8 @@ static struct pg_rmid *find(int rmid)
         (void)hf__pg_failure_end(XAER_RMFAIL);
     else if (!hf__pg_association_may_work(e))
         hf__pg_failure_note("the branch is suspended, ended or completing");
+    else if (has_work(e) && atomic_load(&e->cancelled))
+        hf__pg_failure_note("the branch was cancelled: its transaction's time is over");
     else
         return e;
     return NULL;
@@ -48,7 +54,7 @@ static struct pg_rmid *find(int rmid)
 /* Has the branch's BEGIN yet to be sent? */
 static int is_due(const struct pg_rmid *e)
 {
-    return (e->branch.state == PG_WORKING || e->branch.state == PG_DOOMED) && !e->branch.begun;
+    return has_work(e) && !e->branch.begun;
 }
 
 struct pg_conn *hf_postgres_conn(int rmid)
@@ -224,8 +230,7 @@ static int find_free(int rmid, struct pg_rmid **ret)
         return refuse(HF_EINVAL, "no such rmid is open");
     if (e->failed)
         return refuse(HF_ERM, "the connection broke earlier");
-    if (e->operation.step != PG_STEP_NONE || e->operation.handle != 0 ||
-        e->branch.state == PG_WORKING || e->branch.state == PG_DOOMED)
+    if (e->operation.step != PG_STEP_NONE || e->operation.handle != 0 || has_work(e))
         return refuse(HF_ESTATE, "the connection has a branch that is not prepared");
     return HF_OK;
 }

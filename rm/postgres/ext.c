@@ -286,6 +286,7 @@ static int ext_cancel(void *user, int rmid)
     e = hf__pg_rmid_find(rmid);
     if (e == NULL)
         return HF_EINVAL;
+    atomic_store(&e->cancelled, 1); /* before: no statement that begins later is missed by both */
     return PQcancel(e->cancel, text, sizeof(text)) == 1 ? HF_OK : HF_ERM;
 }
 

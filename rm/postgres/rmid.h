@@ -7,8 +7,8 @@
 #ifndef HF_PG_RMID_H
 #define HF_PG_RMID_H
 
+#include <stdatomic.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include <libpq-fe.h>
 
@@ -75,6 +75,7 @@ struct pg_rmid {
     int failed;                /* R0: XAER_RMFAIL until it is closed, or opened again */
     int own;                   /* results that come now are of our own statements */
     int last_handle;
+    _Atomic int cancelled; /* the branch's work was; set by any thread */
     enum pg_association association;
     struct pg_branch branch;
     struct pg_operation operation;

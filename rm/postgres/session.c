@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include <libpq-events.h>
+#include <poll.h>
 
 #include "failure.h"
 
@@ -51,12 +52,12 @@ static void see(struct pg_rmid *e, PGresult *result)
         return;
     if (!b->begun)
         b->outside = 1;
-    if (sqlstate != NULL && (b->sqlstate[0] == '\0' || strcmp(sqlstate, "25P02") != 0))
+    if (sqlstate == NULL) {
+        b->wrote = b->wrote || !is_harmless(PQcmdStatus(result));
+        return;
+    }
+    if (strcmp(sqlstate, "25P02") != 0) /* "failed before": what failed is known */
         (void)snprintf(b->sqlstate, sizeof(b->sqlstate), "%s", sqlstate);
-    else if (sqlstate != NULL)
-        return; /* "failed before": what failed is known */
-    else if (!is_harmless(PQcmdStatus(result)))
-        b->wrote = 1;
 }
 
 static int on_event(PGEventId id, void *info, void *pass)
@@ -195,33 +196,52 @@ int hf__pg_session_begin(struct pg_rmid *entry)
 
 /* -- cleaning up ------------------------------------------------------------------------------- */
 
-/* At most this many results are dropped: a server that sends more is not waited for. */
-enum { DRAIN_MAX = 100000 };
+enum {
+    DRAIN_TRIES = 50,   /* cancels, until the connection is given up */
+    DRAIN_WAIT_MS = 100 /* after each */
+};
+
+/* Drop what is there. 1: the query is over; 0: the rest is still to come; -1: it never ends. */
+static int drop_results(PGconn *conn)
+{
+    /* Bound: a server that is cancelled does not go on for ever; each result is one message. */
+    while (PQconsumeInput(conn) == 1 && !PQisBusy(conn)) {
+        PGresult *result = PQgetResult(conn);
+        ExecStatusType status = PQresultStatus(result);
+
+        PQclear(result);
+        if (result == NULL)
+            return 1;
+        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH)
+            return -1;
+    }
+    return PQstatus(conn) == CONNECTION_OK ? 0 : -1;
+}
+
+/* A cancel that comes before the server has begun with the query is lost: it is sent again. */
+static int cancel_and_drop(struct pg_rmid *e)
+{
+    struct pollfd socket = {.fd = PQsocket(e->conn), .events = POLLIN};
+    char text[256];
+    int over = 0;
+
+    e->own = 1;
+    for (int i = 0; i < DRAIN_TRIES && over == 0; i++) {
+        (void)PQcancel(e->cancel, text, sizeof(text)); /* it is tried again */
+        (void)poll(&socket, 1, DRAIN_WAIT_MS);
+        over = drop_results(e->conn);
+    }
+    e->own = 0;
+    return over == 1;
+}
 
 int hf__pg_session_drain(struct pg_rmid *entry)
 {
-    char text[256];
-    int usable;
-
-    if (PQpipelineStatus(entry->conn) != PQ_PIPELINE_OFF)
+    if (PQpipelineStatus(entry->conn) != PQ_PIPELINE_OFF || hf__pg_session_broken(entry))
         return hf__pg_session_fail(entry);
     if (PQtransactionStatus(entry->conn) != PQTRANS_ACTIVE)
-        return hf__pg_session_broken(entry) ? hf__pg_session_fail(entry) : XA_OK;
-    (void)PQcancel(entry->cancel, text, sizeof(text)); /* if it fails we wait for the query */
-    for (int i = 0; i < DRAIN_MAX; i++) {
-        PGresult *result;
-        ExecStatusType status;
-
-        entry->own = 1;
-        result = PQgetResult(entry->conn);
-        entry->own = 0;
-        status = PQresultStatus(result);
-        PQclear(result);
-        if (result == NULL || status == PGRES_COPY_IN || status == PGRES_COPY_OUT ||
-            status == PGRES_COPY_BOTH)
-            break;
-    }
-    usable = PQstatus(entry->conn) == CONNECTION_OK &&
-             PQtransactionStatus(entry->conn) != PQTRANS_ACTIVE;
-    return usable ? XA_OK : hf__pg_session_fail(entry);
+        return XA_OK;
+    if (cancel_and_drop(entry) && PQtransactionStatus(entry->conn) != PQTRANS_ACTIVE)
+        return XA_OK;
+    return hf__pg_session_fail(entry);
 }

@@ -3,8 +3,8 @@
  * How:  the vote of each row by a deferred trigger that raises the SQLSTATE while PREPARE or COMMIT
  *       runs; then each that can be had by its true cause, by that cause. COMMIT PREPARED and
  *       ROLLBACK PREPARED run no code of users' and wait for no lock, so that of their columns
- *       these can be had: 0A000, 42501, 42704, 55000, 57 (switch.c, outage.c), 25006 (proof.c), and all
- *       others as one, by a state file that is gone.
+ *       these can be had: 0A000, 42501, 42704, 55000, 57 (switch.c, outage.c), 25006 (proof.c), and
+ *       all others as one, by a state file that is gone.
  *
  * After each no the connection is free, nothing is prepared, and the branch's work is gone.
  */

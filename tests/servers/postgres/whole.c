@@ -175,6 +175,7 @@ static void one_branch_commits_in_one_phase(void **state)
 struct sleeper {
     struct bank *b;
     _Atomic int awake;
+    int refused; /* a statement after the cancel */
     int code;
 };
 
@@ -189,6 +190,7 @@ static void *sleep_in_a_transaction(void *arg)
         return NULL;
     pg_fails(hf_instance_rmid(in), "SELECT pg_sleep(3600)", "57014");
     atomic_store(&s->awake, 1);
+    s->refused = hf_postgres_exec(hf_instance_rmid(in), "SELECT 1") == NULL;
     s->code = hf_tx_commit(tx, NULL);
     (void)hf_instance_close(in);
     return NULL;
@@ -226,6 +228,7 @@ static void a_deadline_cancels_what_runs_and_nobody_waits_for_it(void **state)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     (void)pthread_join(thread, NULL);
+    assert_int_equal(s.refused, 1);
     assert_int_equal(s.code, HF_EROLLEDBACK);
     expect_rows(1);
     bank_close(b);

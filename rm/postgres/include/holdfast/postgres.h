@@ -54,8 +54,9 @@ extern HF_API const hf_rm_ext hf_postgres_ext;
  * outside the transaction, which is noticed at its end, and then the transaction rolls back.
  *
  * @return  Borrowed, until the instance is delisted or closed. Never PQfinish or PQreset it, nor
- *          leave a query unfinished on it. NULL: rmid is not open, its branch is suspended, ended
- *          or completing, or BEGIN failed; hf_postgres_ext.error(NULL, rmid, ...) says why.
+ *          leave a query unfinished on it. NULL: rmid is not open, its branch is suspended, ended,
+ *          completing or cancelled (its transaction's time is over), or BEGIN failed;
+ *          hf_postgres_ext.error(NULL, rmid, ...) says why.
  *
  * Threads: any, one at a time for an rmid. Blocks for at most one round trip.
  */
