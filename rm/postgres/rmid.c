@@ -3,9 +3,9 @@
  *
  * Invariants
  *   R1  An rmid is in the registry from a successful xa_open() to its xa_close().
- *   R2  While `count` is not 0 `owner` is the process that opened them: a child after fork sees
- *       that it is another one and touches nothing, no mutex either. PQfinish() in a child would
- *       end the parent's session.
+ *   R2  In a child after fork `forked` is 1 if rmids were open when it was made: it touches
+ *       nothing, no mutex either. PQfinish() in a child would end the parent's session. (A handler
+ *       of pthread_atfork() sets it: to ask for the process's id costs a system call each time.)
  *
  * Threads: a bucket's mutex is held for a walk along it, never in a call to libpq, and no other
  * lock is taken meanwhile: threads with connections of their own do not wait for each other.
@@ -16,7 +16,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { BUCKETS = 64 };
 
@@ -26,11 +25,22 @@ static struct bucket {
 } buckets[BUCKETS] = {[0 ... BUCKETS - 1] = {.mutex = PTHREAD_MUTEX_INITIALIZER}};
 
 static _Atomic unsigned count; /* of all entries */
-static _Atomic pid_t owner;    /* who opened the newest */
+static _Atomic int forked;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void in_child(void)
+{
+    atomic_store(&forked, atomic_load(&count) != 0);
+}
+
+static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, in_child); /* ENOMEM: a child is not told apart */
+}
 
 int hf__pg_rmid_is_forked(void)
 {
-    return atomic_load(&count) != 0 && atomic_load(&owner) != getpid();
+    return atomic_load(&forked);
 }
 
 static struct bucket *bucket_of(int rmid)
@@ -59,7 +69,7 @@ struct pg_rmid *hf__pg_rmid_add(int rmid)
     if (e == NULL)
         return NULL;
     e->rmid = rmid;
-    atomic_store(&owner, getpid());
+    (void)pthread_once(&once, watch_forks);
     atomic_fetch_add(&count, 1);
     pthread_mutex_lock(&b->mutex);
     e->next = b->first;

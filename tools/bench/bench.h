@@ -15,10 +15,12 @@ enum {
     BENCH_THREADS_MAX = 1024,     /* at a time */
     BENCH_THREAD_COUNTS_MAX = 16, /* rows of one run */
     BENCH_ROUNDS_MAX = 99,
+    BENCH_ROWS_MAX = 3 * BENCH_THREAD_COUNTS_MAX,
+    BENCH_SERVERS = 2,
 };
 
 struct bench_options {
-    const char *measure; /* "commit", "kv", "holder" or "begin" */
+    const char *measure; /* "commit", "kv", "holder", "begin" or "postgres" */
     unsigned threads[BENCH_THREAD_COUNTS_MAX];
     unsigned rows; /* in use of them */
     unsigned rounds;
@@ -27,6 +29,8 @@ struct bench_options {
     uint64_t warmup; /* of each thread before the clock starts */
     bool json;
     const char *dir;
+    const char *server[BENCH_SERVERS]; /* connection strings */
+    unsigned servers;                  /* given of them: none or all */
 };
 
 /* -- latencies (histogram.c) ------------------------------------------------------------------ */
@@ -56,6 +60,7 @@ struct flushes flushes_now(void);
 
 /* -- sides ------------------------------------------------------------------------------------ */
 
+struct row;
 struct worker;
 
 struct side {
@@ -105,6 +110,10 @@ int holder_close(struct holder_bench *bench); /* NULL is allowed */
 /* With a microsecond of work or without; threads as in struct side. */
 struct side holder_side(struct holder_bench *bench, bool work, unsigned threads);
 
+/* postgres.c, where libpq is: rows of its own, BENCH_ROWS_MAX at most. 0, or else it said why. */
+int measure_postgres(const struct bench_options *o, const char *node_dir, struct row *rows,
+                     unsigned *ret_count);
+
 /* -- measuring -------------------------------------------------------------------------------- */
 
 /* One round of one side, or the medians of its rounds, value by value. */
@@ -113,10 +122,12 @@ struct sample {
     double p50_us, p99_us, p999_us;
     double cpu_us_per_tx; /* user and system, of all threads */
     double log_commits_per_tx, flushes_per_tx;
+    double switches_per_tx; /* of context, of all threads, wanted or not */
 };
 
 struct row {
     unsigned threads;
+    const char *name; /* of our side */
     struct sample ours, baseline;
     const char *baseline_name; /* NULL: there is none */
     double ratio;              /* median of each round's own; ours through baseline's */
@@ -134,7 +145,7 @@ void measure_interrupt(void);
 /* -- telling (report.c) ----------------------------------------------------------------------- */
 
 /* To stdout, as a table or one JSON document. 0, or -1 if it could not be written. */
-int report(const struct bench_options *o, const struct row *rows);
+int report(const struct bench_options *o, const struct row *rows, unsigned count);
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

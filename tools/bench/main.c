@@ -27,6 +27,7 @@ static const char usage_text[] =
     "       hf-bench kv     the same options\n"
     "       hf-bench holder the same options\n"
     "       hf-bench begin  [--count N] [--warmup N] [--rounds N] [--json] [--dir DIR]\n"
+    "       hf-bench postgres [as commit] [--server CONNINFO --server CONNINFO]\n"
     "\n"
     "commit  begin, enlist two resource managers that do nothing, commit; beside it, in\n"
     "        alternation, the same records handed to plain LMDB batches (raw)\n"
@@ -36,15 +37,19 @@ static const char usage_text[] =
     "        work; then on threads that share a holder, with a microsecond of work between;\n"
     "        beside it one thread with the same work (one)\n"
     "begin   begin, enlist the two, roll back; one thread\n"
+    "postgres  an INSERT on each of two servers, beside the same by hand with PREPARE\n"
+    "        TRANSACTION and no log (by-hand), and with plain COMMITs (unsafe)\n"
     "\n"
-    "  --threads LIST  thread counts, one row each (1,4,16,64; holder 1,2,8,32)\n"
+    "  --threads LIST  thread counts, one row each (1,4,16,64; holder 1,2,8,32; postgres\n"
+    "                  1,4,16)\n"
     "  --seconds S     of each round and side (2)\n"
     "  --count N       transactions of each thread and round, in place of a time; with begin\n"
     "                  100000\n"
     "  --warmup N      transactions of each thread before each round (100)\n"
     "  --rounds N      of which the medians are told (9)\n"
     "  --json          one JSON document in place of a table\n"
-    "  --dir DIR       where the scratch directory is made (.)\n";
+    "  --dir DIR       where the scratch directory is made (.)\n"
+    "  --server INFO   a server of yours: libpq's connection string; twice, or not at all\n";
 
 /* -- the command line ------------------------------------------------------------------------- */
 
@@ -87,7 +92,7 @@ static bool parse_threads(struct bench_options *o, const char *text)
 static bool is_threaded(const char *measure)
 {
     return strcmp(measure, "commit") == 0 || strcmp(measure, "kv") == 0 ||
-           strcmp(measure, "holder") == 0;
+           strcmp(measure, "holder") == 0 || strcmp(measure, "postgres") == 0;
 }
 
 static bool parse_option(struct bench_options *o, int option, const char *value)
@@ -100,6 +105,11 @@ static bool parse_option(struct bench_options *o, int option, const char *value)
         return is_threaded(o->measure) && parse_threads(o, value);
     case 's':
         return is_threaded(o->measure) && parse_seconds(value, &o->seconds);
+    case 'S':
+        if (strcmp(o->measure, "postgres") != 0 || o->servers == BENCH_SERVERS || *value == '\0')
+            return false;
+        o->server[o->servers++] = value;
+        return true;
     case 'c':
         return parse_number(value, COUNT_MAX, &o->count) && o->count > 0;
     case 'w':
@@ -120,10 +130,15 @@ static bool parse_option(struct bench_options *o, int option, const char *value)
 static bool parse(struct bench_options *o, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"threads", required_argument, NULL, 't'}, {"seconds", required_argument, NULL, 's'},
-        {"count", required_argument, NULL, 'c'},   {"warmup", required_argument, NULL, 'w'},
-        {"rounds", required_argument, NULL, 'r'},  {"json", no_argument, NULL, 'j'},
-        {"dir", required_argument, NULL, 'd'},     {NULL, 0, NULL, 0},
+        {"threads", required_argument, NULL, 't'},
+        {"seconds", required_argument, NULL, 's'},
+        {"count", required_argument, NULL, 'c'},
+        {"warmup", required_argument, NULL, 'w'},
+        {"rounds", required_argument, NULL, 'r'},
+        {"json", no_argument, NULL, 'j'},
+        {"dir", required_argument, NULL, 'd'},
+        {"server", required_argument, NULL, 'S'},
+        {NULL, 0, NULL, 0},
     };
     int option, at = 0;
 
@@ -133,6 +148,8 @@ static bool parse(struct bench_options *o, int argc, char **argv)
     if (strcmp(o->measure, "begin") == 0) {
         o->count = 100000;
         o->rows = 1;
+    } else if (strcmp(o->measure, "postgres") == 0) {
+        o->rows = 3;
     }
     if (strcmp(o->measure, "holder") == 0) {
         o->threads[1] = 2;
@@ -149,7 +166,7 @@ static bool parse(struct bench_options *o, int argc, char **argv)
             return false;
         }
     }
-    return optind == argc - 1;
+    return optind == argc - 1 && (o->servers == 0 || o->servers == BENCH_SERVERS);
 }
 
 /* -- the scratch directory -------------------------------------------------------------------- */
@@ -273,13 +290,27 @@ static int measure_begin(const struct bench_options *o, struct node *node, struc
     return measure_row(o, 1, &ours, NULL, &rows[0]);
 }
 
-static int measure(const struct bench_options *o, const struct scratch *s, struct row *rows)
+#ifndef HF_BENCH_POSTGRES
+int measure_postgres(const struct bench_options *o, const char *node_dir, struct row *rows,
+                     unsigned *ret_count)
+{
+    (void)o, (void)node_dir, (void)rows, (void)ret_count;
+    complain("this hf-bench was built without libpq");
+    return -1;
+}
+#endif
+
+static int measure(const struct bench_options *o, const struct scratch *s, struct row *rows,
+                   unsigned *ret_count)
 {
     bool with_raw = strcmp(o->measure, "commit") == 0;
     struct node *node = NULL;
     struct raw *raw = NULL;
-    int rc = node_open(s->node, &node), closed;
+    int rc, closed;
 
+    if (strcmp(o->measure, "postgres") == 0)
+        return measure_postgres(o, s->node, rows, ret_count);
+    rc = node_open(s->node, &node);
     if (rc == 0 && with_raw) {
         rc = raw_open(s->raw, &raw);
         if (rc != 0)
@@ -303,8 +334,9 @@ int main(int argc, char **argv)
     struct bench_options o = {
         .threads = {1, 4, 16, 64}, .rows = 4, .rounds = 9, .seconds = 2, .warmup = 100, .dir = "."};
     const struct sigaction action = {.sa_handler = on_signal};
-    struct row rows[BENCH_THREAD_COUNTS_MAX + 1];
+    struct row rows[BENCH_ROWS_MAX];
     struct scratch scratch;
+    unsigned count = 0;
     int rc, removed;
 
     if (argc == 2 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0))
@@ -322,9 +354,11 @@ int main(int argc, char **argv)
     else if (strcmp(o.measure, "kv") == 0)
         rc = measure_kv(&o, &scratch, rows);
     else
-        rc = measure(&o, &scratch, rows);
+        rc = measure(&o, &scratch, rows, &count);
+    if (count == 0)
+        count = o.rows;
     removed = remove_scratch(&scratch);
     if (rc == 0)
-        rc = report(&o, rows);
+        rc = report(&o, rows, count);
     return rc == 0 && removed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

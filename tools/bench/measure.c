@@ -125,7 +125,7 @@ static void *work(void *arg)
 
 struct reading {
     uint64_t ns;
-    double cpu_us;
+    double cpu_us, switches;
     struct flushes disk;
 };
 
@@ -137,6 +137,7 @@ static struct reading read_all(void)
     return (struct reading){.ns = now_ns(),
                             .cpu_us = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 +
                                       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec),
+                            .switches = (double)(u.ru_nvcsw + u.ru_nivcsw),
                             .disk = flushes_now()};
 }
 
@@ -173,6 +174,7 @@ static int summarize(const struct worker *workers, unsigned threads, const struc
         .cpu_us_per_tx = (b->cpu_us - a->cpu_us) / n,
         .log_commits_per_tx = (double)(b->disk.log_commits - a->disk.log_commits) / n,
         .flushes_per_tx = (double)(b->disk.flushes - a->disk.flushes) / n,
+        .switches_per_tx = (b->switches - a->switches) / n,
     };
     free(all);
     return n > 0 ? 0 : -1;
@@ -290,7 +292,7 @@ int measure_row(const struct bench_options *o, unsigned threads, const struct si
     }
     if (rc != 0)
         return rc;
-    *ret = (struct row){.threads = threads, .ours = medians(a, o->rounds)};
+    *ret = (struct row){.threads = threads, .name = ours->name, .ours = medians(a, o->rounds)};
     if (baseline != NULL) {
         ret->baseline_name = baseline->name;
         ret->baseline = medians(b, o->rounds);

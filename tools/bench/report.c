@@ -29,21 +29,22 @@ static json_t *row_json(const struct row *row)
     json_t *baseline_per_s = row->baseline_name ? json_real(row->baseline.tx_per_s) : json_null();
     json_t *ratio = row->baseline_name ? json_real(row->ratio) : json_null();
 
-    return json_pack("{s:i, s:f, s:s?, s:o, s:o, s:f, s:f, s:f, s:f, s:f}", /* in this order */
-                     "threads", (int)row->threads, "tx_per_s", s->tx_per_s, "baseline",
-                     row->baseline_name, "baseline_per_s", baseline_per_s, "ratio", ratio, "p50_us",
-                     s->p50_us, "p99_us", s->p99_us, "p999_us", s->p999_us, "log_commits_per_tx",
-                     s->log_commits_per_tx, "flushes_per_tx", s->flushes_per_tx);
+    return json_pack(
+        "{s:i, s:f, s:s?, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:s}", /* this order */
+        "threads", (int)row->threads, "tx_per_s", s->tx_per_s, "baseline", row->baseline_name,
+        "baseline_per_s", baseline_per_s, "ratio", ratio, "p50_us", s->p50_us, "p99_us", s->p99_us,
+        "p999_us", s->p999_us, "log_commits_per_tx", s->log_commits_per_tx, "flushes_per_tx",
+        s->flushes_per_tx, "switches_per_tx", s->switches_per_tx, "side", row->name);
 }
 
-static int report_json(const struct bench_options *o, const struct row *rows)
+static int report_json(const struct bench_options *o, const struct row *rows, unsigned count)
 {
     json_t *array = json_array();
     json_t *document =
         json_pack("{s:i, s:s, s:O}", "schema", 1, "measure", o->measure, "rows", array);
     int rc = document != NULL ? 0 : -1;
 
-    for (unsigned i = 0; i < o->rows && rc == 0; i++)
+    for (unsigned i = 0; i < count && rc == 0; i++)
         rc = json_array_append_new(array, row_json(&rows[i]));
     if (rc == 0)
         rc = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
@@ -57,35 +58,36 @@ static int report_json(const struct bench_options *o, const struct row *rows)
 static void print_side(unsigned threads, const char *name, const struct sample *s,
                        const char *ratio)
 {
-    printf("%7u  %-8s %9.0f %6s %9.1f %9.1f %9.1f %10.1f %11.3f %11.3f\n", threads, name,
+    printf("%7u  %-8s %9.0f %6s %9.1f %9.1f %9.1f %10.1f %11.3f %11.3f %11.3f\n", threads, name,
            s->tx_per_s, ratio, s->p50_us, s->p99_us, s->p999_us, s->cpu_us_per_tx,
-           s->log_commits_per_tx, s->flushes_per_tx);
+           s->log_commits_per_tx, s->flushes_per_tx, s->switches_per_tx);
 }
 
-static void report_table(const struct bench_options *o, const struct row *rows)
+static void report_table(const struct row *rows, unsigned count)
 {
-    printf("%7s  %-8s %9s %6s %9s %9s %9s %10s %11s %11s\n", "threads", "side", "tx/s", "ratio",
-           "p50 us", "p99 us", "p99.9 us", "cpu us/tx", "commits/tx", "flushes/tx");
-    for (unsigned i = 0; i < o->rows; i++) {
+    printf("%7s  %-8s %9s %6s %9s %9s %9s %10s %11s %11s %11s\n", "threads", "side", "tx/s",
+           "ratio", "p50 us", "p99 us", "p99.9 us", "cpu us/tx", "commits/tx", "flushes/tx",
+           "switches/tx");
+    for (unsigned i = 0; i < count; i++) {
         const struct row *row = &rows[i];
         char ratio[32] = "";
 
         if (row->baseline_name != NULL)
             (void)snprintf(ratio, sizeof(ratio), "%.3f", row->ratio);
-        print_side(row->threads, "holdfast", &row->ours, ratio);
+        print_side(row->threads, row->name, &row->ours, ratio);
         if (row->baseline_name != NULL)
             print_side(row->threads, row->baseline_name, &row->baseline, "");
     }
 }
 
-int report(const struct bench_options *o, const struct row *rows)
+int report(const struct bench_options *o, const struct row *rows, unsigned count)
 {
     int rc = 0;
 
     if (o->json)
-        rc = report_json(o, rows);
+        rc = report_json(o, rows, count);
     else
-        report_table(o, rows);
+        report_table(rows, count);
     if (rc != 0 || fflush(stdout) != 0 || ferror(stdout)) {
         complain("cannot write the report");
         return -1;

@@ -52,7 +52,7 @@ END
 says() { check "stdout has no line like: $1" grep -qE -- "$1" "$dir/out"; }
 
 members='"threads tx_per_s baseline baseline_per_s ratio p50_us p99_us p999_us log_commits_per_tx'
-members+=' flushes_per_tx".split()'
+members+=' flushes_per_tx switches_per_tx side".split()'
 
 run 0 commit --threads 1,4 --seconds 0.1 --rounds 1 --json
 check 'it talks' [ ! -s "$dir/err" ]

@@ -31,3 +31,9 @@ hf_postgres_test(proof)
 hf_postgres_test(sqlstate)
 hf_postgres_test(switch)
 hf_postgres_test(whole)
+
+if(TARGET hf-bench)
+    add_test(NAME servers.postgres_bench
+        COMMAND "${CMAKE_CURRENT_LIST_DIR}/bench.sh" $<TARGET_FILE:hf-bench>)
+    set_tests_properties(servers.postgres_bench PROPERTIES LABELS servers TIMEOUT 180)
+endif()
