@@ -36,6 +36,11 @@ else()
     hf_cli_test(release_is_clean cli-short "${hf_clean}" ${hf_clean_files})
 endif()
 
+if(TARGET holdfast_postgres)
+    hf_cli_test(postgres_library cli-short "${CMAKE_CURRENT_LIST_DIR}/postgres_library.sh"
+        "${PROJECT_SOURCE_DIR}" $<TARGET_FILE:holdfast> $<TARGET_FILE:holdfast_postgres>)
+endif()
+
 if(TARGET bank)
     hf_cli_test(bank_input cli-short "${CMAKE_CURRENT_LIST_DIR}/bank_input.sh" $<TARGET_FILE:bank>)
 endif()

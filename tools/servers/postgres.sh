@@ -78,7 +78,8 @@ CREATE ROLE plain LOGIN;
 SQL
 }
 
-postgres_start()
+# One try: 0 once it answers, 1 if it has gone again.
+postgres_try()
 {
     local dir=$1 i
     (
@@ -87,12 +88,25 @@ postgres_start()
             "$postgres_bin/postgres" -D "$dir/data"
     ) </dev/null >>"$dir/log" 2>&1 &
     postgres_pid[$dir]=$!
-    for ((i = 0; i < 600; i++)); do
+    for ((i = 0; i < 1200; i++)); do
         "$postgres_bin/pg_isready" -q -h "$dir" -U hf -d postgres && return 0
         kill -0 "${postgres_pid[$dir]}" 2>/dev/null || break
         sleep 0.05
     done
-    tail -n 20 "$dir/log" >&2
+    wait "${postgres_pid[$dir]}" 2>/dev/null
+    return 1
+}
+
+# It refuses to start while a process of a postmaster that was killed is still there.
+postgres_start()
+{
+    local i
+    for ((i = 0; i < 50; i++)); do
+        postgres_try "$1" && return 0
+        tail -n 5 "$1/log" | grep -q 'pre-existing shared memory block' || break
+        sleep 0.1
+    done
+    tail -n 20 "$1/log" >&2
     return 1
 }
 

@@ -10,13 +10,15 @@
 #include "pg_t.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 
 #include "holdfast/internal/fault.h"
 #include "holdfast/kv.h"
 #include "support/fake_rm.h"
 
-enum { KILLS = 20 }; /* of the server under load, of each sort */
+enum { KILLS = 20, APPLICATION_KILLS = 100 }; /* under load; of the server, of each sort */
 
 struct node {
     char *dir;
@@ -292,40 +294,59 @@ static void an_application_that_is_killed_between_them(void **state)
 
 #endif
 
-/* -- kills of the server under load ------------------------------------------------------------ */
+/* -- kills under load -------------------------------------------------------------------------- */
 
-enum { VALUES_MAX = 1 << 20 };
+enum { VALUES_MAX = 1 << 18 };
+enum { ROLLED_BACK, COMMITTED, UNDER_WAY }; /* what the one who commits was told */
 
+/* Shared with a child that commits. */
 struct load {
-    struct node *n;
     _Atomic int stop;
     _Atomic int committed;
-    int values;
-    unsigned char *acknowledged; /* of each value: 1 committed, 0 not */
-    int strange;                 /* a code that should not come */
+    _Atomic int values;
+    _Atomic int strange; /* a code that should not come */
+    unsigned char told[VALUES_MAX];
 };
+
+struct loader {
+    struct node *n;
+    struct load *load;
+};
+
+static struct load *load_new(void)
+{
+    struct load *l =
+        mmap(NULL, sizeof(*l), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(l != MAP_FAILED);
+    return l;
+}
 
 static void *run_load(void *arg)
 {
-    struct load *l = arg;
+    const struct loader *loader = arg;
+    struct load *l = loader->load;
     hf_instance *in[2] = {NULL, NULL};
 
-    if (hf_instance_open(l->n->other, &in[1]) != HF_OK)
+    if (hf_instance_open(loader->n->other, &in[1]) != HF_OK)
         return NULL;
-    while (!atomic_load(&l->stop) && l->values < VALUES_MAX) {
+    while (!atomic_load(&l->stop) && atomic_load(&l->values) < VALUES_MAX) {
         hf_result result = HF_RESULT_INIT;
-        int rc;
+        int rc, value;
 
-        if (in[0] == NULL && hf_instance_open(l->n->postgres, &in[0]) != HF_OK) {
+        if (in[0] == NULL && hf_instance_open(loader->n->postgres, &in[0]) != HF_OK) {
             in[0] = NULL;
             nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
             continue;
         }
-        rc = commit_both(l->n, in, l->values, &result);
-        l->acknowledged[l->values++] = rc == HF_OK;
+        value = atomic_load(&l->values);
+        l->told[value] = UNDER_WAY;
+        atomic_store(&l->values, value + 1);
+        rc = commit_both(loader->n, in, value, &result);
+        l->told[value] = rc == HF_OK ? COMMITTED : ROLLED_BACK;
         atomic_fetch_add(&l->committed, rc == HF_OK);
         if (rc != HF_OK && rc != HF_EROLLEDBACK)
-            l->strange = rc;
+            atomic_store(&l->strange, rc);
         if (hf_instance_broken(in[0])) {
             (void)hf_instance_close(in[0]);
             in[0] = NULL;
@@ -336,7 +357,8 @@ static void *run_load(void *arg)
     return NULL;
 }
 
-static void verify(struct load *l)
+/* What was told is so, and what nobody was told is in both or in neither. */
+static void verify(struct node *n, const struct load *l)
 {
     PGconn *conn = PQconnectdb(pg_info("one"));
     PGresult *result = PQexec(conn, "SELECT n, count(*) FROM entry GROUP BY n");
@@ -344,14 +366,14 @@ static void verify(struct load *l)
     hf_instance *kv;
     int bad = 0;
 
-    t_ok(hf_instance_open(l->n->other, &kv));
     assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
     for (int i = 0; i < PQntuples(result); i++) {
         there[atoi(PQgetvalue(result, i, 0))] = 1;
         bad += strcmp(PQgetvalue(result, i, 1), "1") != 0;
     }
+    t_ok(hf_instance_open(n->other, &kv));
     for (int i = 0; i < l->values; i++)
-        bad += there[i] != l->acknowledged[i] || kv_has(kv, i) != there[i];
+        bad += (l->told[i] != UNDER_WAY && there[i] != l->told[i]) || kv_has(kv, i) != there[i];
     t_ok(hf_instance_close(kv));
     PQclear(result);
     PQfinish(conn);
@@ -359,32 +381,38 @@ static void verify(struct load *l)
     assert_int_equal(bad, 0);
 }
 
+static void finish_load(struct node *n, struct load *l, const char *what)
+{
+    settle(n);
+    assert_int_equal(l->strange, 0);
+    assert_int_equal(stats_of(n).alarms, 0);
+    print_message("%s: %d transactions, %d committed\n", what, l->values, l->committed);
+    verify(n, l);
+    t_ok(hf_tm_close(n->tm, 0, NULL));
+    (void)munmap(l, sizeof(*l));
+}
+
 static void kills_under_load(struct node *n, const char *by)
 {
-    struct load load = {.n = n, .acknowledged = calloc(VALUES_MAX, 1)};
+    struct loader loader = {.n = n, .load = load_new()};
+    struct load *l = loader.load;
     pthread_t thread;
 
     node_open_kv(n);
-    assert_int_equal(pthread_create(&thread, NULL, run_load, &load), 0);
+    assert_int_equal(pthread_create(&thread, NULL, run_load, &loader), 0);
     for (int i = 0; i < KILLS; i++) {
-        int before = atomic_load(&load.committed);
+        int before = atomic_load(&l->committed);
 
-        for (int wait = 0; wait < 2000 && atomic_load(&load.committed) < before + 5 + i % 3; wait++)
+        for (int wait = 0; wait < 2000 && atomic_load(&l->committed) < before + 5 + i % 3; wait++)
             nanosleep(&(struct timespec){.tv_nsec = 5000000 + 100000 * i}, NULL);
-        assert_true(atomic_load(&load.committed) > before); /* it serves again */
+        assert_true(atomic_load(&l->committed) > before); /* it serves again */
         pg_serve(by);
         pg_serve("start");
         t_ok(hf_tm_recover(n->tm, NULL)); /* while the load goes on */
     }
-    atomic_store(&load.stop, 1);
+    atomic_store(&l->stop, 1);
     (void)pthread_join(thread, NULL);
-    settle(n);
-    assert_int_equal(load.strange, 0);
-    assert_int_equal(stats_of(n).alarms, 0);
-    print_message("%s: %d transactions, %d committed\n", by, load.values, load.committed);
-    verify(&load);
-    t_ok(hf_tm_close(n->tm, 0, NULL));
-    free(load.acknowledged);
+    finish_load(n, l, by);
 }
 
 static void kills_of_the_server_under_load(void **state)
@@ -395,6 +423,33 @@ static void kills_of_the_server_under_load(void **state)
 static void immediate_stops_of_the_server_under_load(void **state)
 {
     kills_under_load(*state, "stop immediate");
+}
+
+static void kills_of_the_application_under_load(void **state)
+{
+    struct node *n = *state;
+    struct loader loader = {.n = n, .load = load_new()};
+
+    for (int i = 0; i < APPLICATION_KILLS; i++) {
+        int before = atomic_load(&loader.load->values), status;
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            node_open_kv(n); /* and recovers what the one before has left */
+            (void)run_load(&loader);
+            _exit(98);
+        }
+        for (int wait = 0; wait < 20000 && atomic_load(&loader.load->values) < before + 3; wait++)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = 100000 * (i * 37 % 50)}, NULL);
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        assert_true(atomic_load(&loader.load->values) > before);
+    }
+    node_open_kv(n);
+    finish_load(n, loader.load, "the application");
 }
 
 static int setup(void **state)
@@ -426,6 +481,7 @@ int main(void)
 #ifdef HF_FAULTS
         T(an_application_that_is_killed_between_them),
 #endif
+        T(kills_of_the_application_under_load),
         T(kills_of_the_server_under_load),
         T(immediate_stops_of_the_server_under_load),
     };

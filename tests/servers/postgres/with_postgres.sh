@@ -37,19 +37,23 @@ serve() # serve VERB [ARGUMENT...]
     esac
 }
 
-HF_PG_DIR=$dir HF_PG_PASSWORD=$postgres_password "$@" 8<&- 9<&- &
-program=$!
-while kill -0 "$program" 2>/dev/null; do
-    if read -r -t 0.1 -u 8 -a line && [ "${#line[@]}" -gt 0 ]; then
-        if serve "${line[@]}" 8<&- 9<&-; then
-            echo "done" >&9
-        else
-            echo "failed" >&9
-        fi
+# The program's end is a line, too: reading with a time limit could take half of one.
+(
+    HF_PG_DIR=$dir HF_PG_PASSWORD=$postgres_password "$@" 8<&- 9<&-
+    echo "over $?" >&8
+) &
+status=1
+while read -r -u 8 -a line; do
+    if [ "${line[0]-}" = over ]; then
+        status=${line[1]}
+        break
+    fi
+    if serve "${line[@]}" 8<&- 9<&-; then
+        echo "done" >&9
+    else
+        echo "failed" >&9
     fi
 done
-wait "$program"
-status=$?
 if [ "$status" != 0 ]; then
     echo "--- the end of the server's log:"
     tail -n 30 "$dir/log"
