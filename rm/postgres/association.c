@@ -64,6 +64,8 @@ static void inspect(struct pg_rmid *e)
         spoil(b, XA_RBPROTO,
               "a statement ran outside the branch, on a connection that was kept "
               "from before: ask for it after each enlistment");
+    else if (!b->begun && status != PQTRANS_IDLE)
+        spoil(b, XA_RBPROTO, "a transaction of the user's own was begun in the branch");
     else if (b->begun && status == PQTRANS_IDLE)
         spoil(b, XA_RBPROTO, "the branch's transaction was ended by hand; what it committed stays");
     else if (b->begun && status == PQTRANS_INERROR)

@@ -73,31 +73,27 @@ struct pg_conn *hf_postgres_conn(int rmid)
 static PGresult *take_own(struct pg_rmid *e, int between)
 {
     PGresult *result = NULL;
+    int good = 0;
 
     e->own = 1;
-    for (int i = 0; i < OWN_RESULTS && result == NULL; i++) {
+    while (good < OWN_RESULTS && result == NULL) {
         result = PQgetResult(e->conn);
         if (PQresultStatus(result) != PGRES_COMMAND_OK)
             break;
         PQclear(result);
         result = NULL;
+        good++;
         if (between) /* in a pipeline each command's results end with a NULL */
             PQclear(PQgetResult(e->conn));
     }
     e->own = 0;
-    if (result == NULL) {
+    if (good == OWN_RESULTS) {
         e->branch.begun = 1;
         return NULL;
     }
-    e->branch.state = PG_DOOMED;
-    e->branch.spoilt = hf__pg_sqlstate_answer(PQresultErrorField(result, PG_DIAG_SQLSTATE) != NULL
-                                                  ? PQresultErrorField(result, PG_DIAG_SQLSTATE)
-                                                  : "25P02",
-                                              PG_ASKED_VOTE);
-    if (e->branch.spoilt == XAER_RMFAIL)
-        e->branch.spoilt = XA_RBCOMMFAIL;
+    hf__pg_session_spoil(e, result);
     hf__pg_failure_result(e->conn, result, "begin");
-    return result;
+    return result != NULL ? result : PQmakeEmptyPGresult(e->conn, PGRES_FATAL_ERROR);
 }
 
 static int is_copy(const PGresult *result)
@@ -119,6 +115,13 @@ static PGresult *take_last(struct pg_rmid *e, PGresult *last)
     if (last == NULL)
         last = PQmakeEmptyPGresult(e->conn, PGRES_EMPTY_QUERY);
     return last;
+}
+
+static int is_null(const char *command)
+{
+    if (command == NULL)
+        hf__pg_failure_note("the command is null");
+    return command == NULL;
 }
 
 static PGresult *first_exec(struct pg_rmid *e, const char *command)
@@ -150,7 +153,7 @@ struct pg_result *hf_postgres_exec(int rmid, const char *command)
 {
     struct pg_rmid *e = find(rmid);
 
-    if (e == NULL)
+    if (e == NULL || is_null(command))
         return NULL;
     return is_due(e) ? first_exec(e, command) : PQexec(e->conn, command);
 }
@@ -188,7 +191,7 @@ struct pg_result *hf_postgres_exec_params(int rmid, const char *command, int cou
     struct pg_rmid *e = find(rmid);
     PGresult *result;
 
-    if (e == NULL)
+    if (e == NULL || is_null(command))
         return NULL;
     if (!is_due(e))
         return PQexecParams(e->conn, command, count, types, values, lengths, formats,

@@ -44,8 +44,8 @@
  */
 #include "operation.h"
 
+#include <assert.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "association.h"
@@ -53,7 +53,7 @@
 #include "session.h"
 #include "token.h"
 
-enum { SQL_SIZE = 1024 };
+enum { SQL_SIZE = 2048 };
 
 /* -- the messages ------------------------------------------------------------------------------ */
 
@@ -88,6 +88,9 @@ static const struct {
     [PG_STEP_ROLLBACK] = {"ROLLBACK", "rollback", "ROLLBACK"},
     [PG_STEP_CLEAN] = {"ROLLBACK", "rollback", "ROLLBACK"},
 };
+
+/* The longest of them. */
+static_assert(sizeof(CHECK(XID_TEXT)) + 256 + 2 * PG_GID_SIZE < SQL_SIZE, "a message has room");
 
 /* Put gid where the message has %s. */
 static void write_sql(const char *sql, const char *gid, char ret[SQL_SIZE])
@@ -357,7 +360,7 @@ static int rollback_unprepared(struct pg_rmid *e, const char *gid)
     (void)strcpy(e->operation.gid, gid);
     if (hf__pg_session_drain(e) != XA_OK)
         return XAER_RMFAIL;
-    if (!e->branch.begun || PQtransactionStatus(e->conn) == PQTRANS_IDLE)
+    if (PQtransactionStatus(e->conn) == PQTRANS_IDLE) /* not begun, or ended by hand */
         return leave(e, XA_OK);
     return begin(e, gid, PG_STEP_ROLLBACK);
 }

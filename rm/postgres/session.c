@@ -176,6 +176,15 @@ PGresult *hf__pg_session_query(struct pg_rmid *entry, const char *sql)
     return result;
 }
 
+void hf__pg_session_spoil(struct pg_rmid *entry, const PGresult *why)
+{
+    const char *sqlstate = PQresultErrorField(why, PG_DIAG_SQLSTATE);
+    int code = hf__pg_sqlstate_answer(sqlstate != NULL ? sqlstate : "", PG_ASKED_VOTE);
+
+    entry->branch.state = PG_DOOMED;
+    entry->branch.spoilt = code == XAER_RMFAIL ? XA_RBCOMMFAIL : code;
+}
+
 int hf__pg_session_begin(struct pg_rmid *entry)
 {
     char sql[PG_BEGIN_SIZE];
@@ -187,6 +196,7 @@ int hf__pg_session_begin(struct pg_rmid *entry)
     if (PQresultStatus(result) != PGRES_COMMAND_OK) {
         hf__pg_failure_result(entry->conn, result, "begin");
         rc = hf__pg_session_broken(entry) ? hf__pg_session_fail(entry) : XAER_RMERR;
+        hf__pg_session_spoil(entry, result);
     } else {
         entry->branch.begun = 1;
     }

@@ -21,9 +21,11 @@ int hf__pg_session_broken(const struct pg_rmid *entry);
 /* The text that begins the entry's branch; at least PG_BEGIN_SIZE bytes. Returns its length. */
 enum { PG_BEGIN_SIZE = 300 };
 size_t hf__pg_session_begin_text(const struct pg_rmid *entry, char ret[PG_BEGIN_SIZE]);
-/* Begin the branch in the server. XA_OK; XAER_RMFAIL, XAER_RMERR. */
+/* Begin the branch in the server. XA_OK; XAER_RMFAIL, XAER_RMERR: the branch is spoilt. */
 int hf__pg_session_begin(struct pg_rmid *entry);
 
+/* The branch can only roll back: it was not begun, for what this result says. */
+void hf__pg_session_spoil(struct pg_rmid *entry, const PGresult *why);
 /* Hear the notices of what is sent next, also if the user has put a receiver of his own in. */
 void hf__pg_session_listen(struct pg_rmid *entry);
 /* One message of ours, waiting for it. What came last, to be cleared by the caller; NULL: no

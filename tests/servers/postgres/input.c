@@ -308,6 +308,7 @@ static void a_first_statement_that_fails_spoils_the_branch(void **state)
 
     (void)state;
     pg_open(MINE, pg_info("one"));
+    assert_null(hf_postgres_exec(MINE, NULL));
     for (int i = 0; i < 4; i++) {
         PGresult *result;
         XID x = start(MINE);

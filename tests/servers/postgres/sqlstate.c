@@ -221,6 +221,22 @@ static void a_failed_statement_is_told_by_xa_end(void **state)
     pg_close(MINE);
 }
 
+/* 25P03: the server ends a session that does nothing in its transaction. */
+static void a_session_that_was_idle_for_too_long_is_rmfail(void **state)
+{
+    XID x;
+
+    (void)state;
+    pg_open(MINE, pg_info_with("one", "options='-c idle_in_transaction_session_timeout=50ms'"));
+    x = start_with(MINE, "INSERT INTO entry DEFAULT VALUES");
+    while (pg_number("one", "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in "
+                            "transaction'") > 0)
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    t_xa(XAER_RMFAIL, pg.xa_prepare_entry(&x, MINE, TMNOFLAGS));
+    assert_int_equal(pg_prepared(), 0);
+    pg_close(MINE);
+}
+
 /* 42710: the gid is prepared already, by somebody else. He keeps his branch. */
 static void a_gid_in_use_is_no_and_is_left_alone(void **state)
 {
@@ -443,6 +459,7 @@ int main(void)
         T(serialization_is_transient),
         T(a_deadlock_is_told_by_xa_end),
         T(a_failed_statement_is_told_by_xa_end),
+        T(a_session_that_was_idle_for_too_long_is_rmfail),
         T(a_gid_in_use_is_no_and_is_left_alone),
         T(another_owners_branch_stays),
         T(an_unknown_gid_is_nota),
