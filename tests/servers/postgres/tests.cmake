@@ -21,7 +21,7 @@ function(hf_postgres_test name)
     add_test(NAME servers.postgres_${name}
         COMMAND "${PROJECT_SOURCE_DIR}/tests/servers/postgres/with_postgres.sh"
             "${PROJECT_SOURCE_DIR}" $<TARGET_FILE:servers_postgres_${name}>)
-    math(EXPR timeout "180 * ${hf_test_slower}")
+    math(EXPR timeout "600 * ${hf_test_slower}")
     set_tests_properties(servers.postgres_${name} PROPERTIES LABELS servers TIMEOUT ${timeout})
 endfunction()
 
