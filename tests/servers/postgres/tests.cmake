@@ -37,3 +37,7 @@ if(TARGET hf-bench)
         COMMAND "${CMAKE_CURRENT_LIST_DIR}/bench.sh" $<TARGET_FILE:hf-bench>)
     set_tests_properties(servers.postgres_bench PROPERTIES LABELS servers TIMEOUT 180)
 endif()
+
+add_test(NAME servers.postgres_rig
+    COMMAND "${CMAKE_CURRENT_LIST_DIR}/rig.sh" "${PROJECT_SOURCE_DIR}")
+set_tests_properties(servers.postgres_rig PROPERTIES LABELS servers TIMEOUT 120)

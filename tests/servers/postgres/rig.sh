@@ -1,0 +1,55 @@
+#!/bin/bash
+# rig.sh SOURCE_DIR - the private server dies with its caller, however that ends, and takes its
+# directory along.
+set -u
+source=$1
+dir=$(mktemp -d /tmp/hf-pg-rig.XXXXXX) || exit 1
+trap 'rm -rf "$dir"' EXIT
+chmod 755 "$dir"
+passed=0 failed=0
+
+check() # check TEXT COMMAND...: the command has to succeed
+{
+    local text=$1
+    shift
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "rig: $text"
+    fi
+}
+
+gone() # gone COMMAND...: within ten seconds the command fails
+{
+    local i
+    for ((i = 0; i < 200; i++)); do
+        "$@" || return 0
+        sleep 0.05
+    done
+    return 1
+}
+
+runs() { kill -0 "$1" 2>/dev/null; }
+
+for signal in KILL TERM; do
+    mkfifo "$dir/ready"
+    bash -c '. "$1/tools/servers/postgres.sh" && postgres_make "$2/server" && echo ready >"$2/ready"
+        while :; do sleep 0.1; done' rig "$source" "$dir" &
+    caller=$!
+    read -r line <"$dir/ready"
+    check 'it does not start' [ "$line" = ready ]
+    server=$(head -n 1 "$dir/server/data/postmaster.pid")
+    check 'it does not run' runs "$server"
+    address=$(sed -n 6p "$dir/server/data/postmaster.pid")
+    check "it listens on $address" [ -z "${address// /}" ]
+    check 'it runs as root' [ "$(stat -c %U "/proc/$server")" != root ]
+    kill "-$signal" "$caller"
+    wait "$caller" 2>/dev/null
+    check "SIG$signal to its caller leaves the server" gone runs "$server"
+    check "SIG$signal to its caller leaves the directory" gone test -e "$dir/server"
+    rm "$dir/ready"
+done
+
+echo "rig: $passed passed, $failed failed"
+[ "$failed" = 0 ]
