@@ -322,10 +322,13 @@ static int transact_unsafely(void *thread)
 static int measure_all(const struct bench_options *o, struct postgres *p, struct row *rows,
                        unsigned *ret_count)
 {
-    struct side helper = {"holdfast", p, open_ours, transact_by_helper, close_ours, measured_loop};
-    struct side native = {"native", p, open_ours, transact_natively, close_ours, measured_loop};
-    struct side hand = {"by-hand", p, open_hand, transact_by_hand, close_hand, raw_loop};
-    struct side unsafe = {"unsafe", p, open_hand, transact_unsafely, close_hand, raw_loop};
+    struct side helper = {"holdfast",    p, open_ours, transact_by_helper, close_ours,
+                          measured_loop, 0, false};
+    struct side native = {"native",      p, open_ours, transact_natively, close_ours,
+                          measured_loop, 0, false};
+    struct side hand = {"by-hand", p, open_hand, transact_by_hand, close_hand, raw_loop, 0, false};
+    struct side unsafe = {"unsafe",   p,        open_hand, transact_unsafely,
+                          close_hand, raw_loop, 0,         false};
     const struct side *const pairs[SIDES][2] = {
         {&helper, &hand}, {&native, &hand}, {&helper, &unsafe}};
     int rc = 0;
