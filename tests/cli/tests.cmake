@@ -10,7 +10,7 @@ hf_test_program(unit_canary unit "${PROJECT_SOURCE_DIR}/tests/unit/canary.c" "")
 hf_cli_test(canary cli-short
     "${CMAKE_CURRENT_LIST_DIR}/canary.sh" $<TARGET_FILE:unit_canary>)
 
-foreach(room IN ITEMS tm holder kv postgres)
+foreach(room IN ITEMS tm holder kv postgres mariadb)
     if(NOT TARGET hf_${room}_objects)
         continue()
     endif()

@@ -1,0 +1,88 @@
+/*
+ * holdfast/mariadb.h - a MariaDB database as an XA resource manager.
+ *
+ * Register hf_mariadb_switch and hf_mariadb_ext with the transaction manager and an open string
+ * such as "file=/etc/app/db.cnf;database=bank", enlist an instance, and work on the connection that
+ * hf_mariadb_conn() lends. One rmid is one connection. The library is libholdfast-mariadb; it needs
+ * MariaDB's own client library, and a server of version 10.5 or higher.
+ *
+ * Open string: key=value pairs separated by semicolons; a value ends at the next semicolon.
+ *   socket=PATH      the server's Unix socket
+ *   host=NAME        the server's host, over TCP; port=N
+ *   user=NAME        password=TEXT; better, an option file:
+ *   file=PATH        an option file of the client library, and group=NAME, the group to read in it
+ *                    (preset: client). What the string itself says goes first
+ *   database=NAME    the default database; here or in the option file, required
+ *   proof=marker     each branch leaves a row that proves its commit (table holdfast_marker)
+ *   unsafe=yes       open it though it may lose what it has acknowledged
+ * An unknown key is an error, and so is a password that the file could hold: no text of ours ever
+ * shows a value.
+ *
+ * In the database there is, made by the first opening where it is missing, a table
+ * holdfast_identity with one row: which database this is. A copy of a database has to have that
+ * table dropped before it is used as another one.
+ *
+ * What the user may do in a branch: everything that MariaDB allows between XA START and XA END. Who
+ * ends the branch by hand (XA END, XA ROLLBACK, a reset of the connection) gets XA_RBPROTO at the
+ * vote: nothing is committed that the vote did not see. Tables of engines without transactions
+ * (Aria, MyISAM) are not covered by any rollback.
+ *
+ * The server is not told a transaction's deadline: XA has no way to tell it. When the time is over
+ * the running statement is killed.
+ */
+#ifndef HOLDFAST_MARIADB_H
+#define HOLDFAST_MARIADB_H
+
+#include "holdfast/tm.h"
+
+HF_BEGIN_DECLS
+
+struct st_mysql; /* MYSQL of mysql.h */
+
+/** The switch: name "holdfast mariadb", version 0, TMUSEASYNC. Any thread may use any rmid, one at
+    a time. */
+extern HF_API const struct xa_switch_t hf_mariadb_switch;
+
+/** identity, settings, probe, detach, cancel and error, for hf_rm_config.ext. ext_user is not
+    used. */
+extern HF_API const hf_rm_ext hf_mariadb_ext;
+
+/**
+ * The connection of an rmid, to work with between enlist and commit. Nothing is sent.
+ *
+ * @return  Borrowed: valid until xa_close(), and not to be closed. NULL if rmid is not open here,
+ *          if its connection is lost, or in a child process after fork. Read every result to its
+ *          end before the commit: a vote with rows unread is a no, and ends the connection.
+ *
+ * Threads: any, one at a time for an rmid.
+ */
+HF_API struct st_mysql *hf_mariadb_conn(int rmid);
+
+/**
+ * Clean the session for its next user: temporary tables, variables, locks and statements go. One
+ * round trip.
+ *
+ * @retval HF_OK
+ * @retval HF_EBUSY   rmid still has a branch, or a call under way: nothing was done.
+ * @retval HF_ERM     the connection is lost or refused: close rmid.
+ * @retval HF_EINVAL  rmid is not open here. @retval HF_EFORK
+ *
+ * Threads: any, one at a time for an rmid.
+ */
+HF_API int hf_mariadb_reset(int rmid) HF_MUST_CHECK;
+
+/**
+ * Is the connection alive? One round trip; it is never connected anew.
+ *
+ * @retval HF_OK
+ * @retval HF_EBUSY   a call is under way: nothing was done.
+ * @retval HF_ERM     the connection is lost: close rmid.
+ * @retval HF_EINVAL  rmid is not open here. @retval HF_EFORK
+ *
+ * Threads: any, one at a time for an rmid.
+ */
+HF_API int hf_mariadb_validate(int rmid) HF_MUST_CHECK;
+
+HF_END_DECLS
+
+#endif

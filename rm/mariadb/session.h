@@ -1,0 +1,102 @@
+/*
+ * rm/mariadb/session.h - the open rmids, each one connection; and talking over it.
+ *
+ * Any thread may use any rmid, one at a time, so the members need no lock, but for those that
+ * other threads look at: `next`, `has` and `xid` are written under the lock of the bucket.
+ */
+#ifndef HF_MARIADB_SESSION_H
+#define HF_MARIADB_SESSION_H
+
+#include <stddef.h>
+
+#include <mysql.h>
+
+#include "options.h"
+#include "xa.h"
+
+enum my_association {
+    MY_NONE,       /* T0 */
+    MY_ASSOCIATED, /* T1 */
+    MY_SUSPENDED   /* T2: kept here only, the server knows of no such thing */
+};
+
+/* What the session has at the server. An idle branch (S2) is still active there: XA END travels
+   with what comes after it. */
+enum my_branch {
+    MY_ABSENT,
+    MY_ACTIVE,  /* S1; S2 without an association */
+    MY_SPOILT,  /* S4 */
+    MY_PREPARED /* S3 */
+};
+
+enum my_op {
+    MY_OP_NONE, /* no call is under way (A0 of table 6-5) */
+    MY_OP_START,
+    MY_OP_PREPARE,
+    MY_OP_COMMIT,
+    MY_OP_ONEPHASE,
+    MY_OP_ROLLBACK,
+    MY_OP_PARKED /* answered already; xa_complete() fetches it */
+};
+
+struct my_session {
+    struct my_session *next; /* of the bucket; guarded by the registry */
+    int rmid;
+    MYSQL *conn; /* ours; lent to the user */
+    unsigned long thread_id;
+    int lost; /* XAER_RMFAIL was told, or will be: R0 */
+    struct my_options options;
+    char marker[160]; /* the quoted name of the marker's table; with proof=marker only */
+    enum my_association association;
+    enum my_branch branch;
+    int has;       /* branch is not MY_ABSENT */
+    XID xid;       /* of the branch, or of the last one: its lock is held; formatID -1: none yet */
+    enum my_op op; /* under way */
+    XID op_xid;    /* that it is about */
+    unsigned user_error; /* of the user's last statement before it */
+    int handle;
+    int parked;
+    XID *scan; /* of xa_recover(); NULL: none is open */
+    size_t scan_count, scan_at;
+};
+
+/*
+ * Is this a child after fork of the process that has rmids open? Then nothing else may be called.
+ */
+int hf__my_session_is_forked(void);
+
+/* NULL: not open. */
+struct my_session *hf__my_session_find(int rmid);
+/* It has a branch from now on; its lock is held from now on. */
+void hf__my_session_take(struct my_session *s, const XID *xid);
+/* The branch is over here. */
+void hf__my_session_drop(struct my_session *s);
+/* Does a session other than s have the branch? */
+int hf__my_session_elsewhere(const struct my_session *s, const XID *xid);
+/* The branch that rmid has; 0 if it has none. For a thread that is not the one that uses it. */
+int hf__my_session_branch_of(int rmid, XID *ret);
+/* Connect, and put it into the registry. XA_OK, or XAER_INVAL, XAER_RMERR with the words noted. */
+int hf__my_session_open(int rmid, const char *info);
+/* Take it out, disconnect and free it. */
+void hf__my_session_close(struct my_session *s);
+/* A connection with the same options that is in no registry; NULL, with the words noted. */
+MYSQL *hf__my_session_connect(const struct my_options *options);
+
+/* The connection is of no use any more: the server is made to notice. Returns XAER_RMFAIL. */
+int hf__my_session_lose(struct my_session *s);
+/* Is it a session that can be talked to? XA_OK or XAER_RMFAIL. */
+int hf__my_session_check(struct my_session *s);
+
+/* The parts of a round trip, and the whole. 0, or the error number, with the words noted. */
+unsigned hf__my_session_send(struct my_session *s, const char *sql);
+unsigned hf__my_session_answer(struct my_session *s);
+unsigned hf__my_session_run(struct my_session *s, const char *sql);
+/* As run, for a statement with rows; the caller frees *ret. */
+unsigned hf__my_session_query(struct my_session *s, const char *sql, MYSQL_RES **ret);
+/* The first column of the first row, 0 if there is none or it is NULL. */
+unsigned hf__my_session_number(struct my_session *s, const char *sql, unsigned long long *ret);
+
+/* Do two XIDs name the same branch? */
+int hf__my_session_same(const XID *a, const XID *b);
+
+#endif

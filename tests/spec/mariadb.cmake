@@ -1,0 +1,30 @@
+# MariaDB, on a real server that is started for each program. Labelled `servers` and nothing else:
+# tools/check quick does without.
+#
+#   hf_mariadb_test(KIND NAME SOURCES... [TIMEOUT seconds])
+#
+# makes the program bin/KIND_NAME and the test servers.NAME. It sees the private headers of
+# rm/mariadb.
+function(hf_mariadb_test kind name)
+    cmake_parse_arguments(PARSE_ARGV 2 test "" "TIMEOUT" "")
+    if(NOT test_TIMEOUT)
+        set(test_TIMEOUT ${hf_test_timeout})
+    endif()
+    math(EXPR test_TIMEOUT "${test_TIMEOUT} * ${hf_test_slower}")
+    set(sources "")
+    foreach(source IN LISTS test_UNPARSED_ARGUMENTS)
+        hf_test_source(path ${kind} "${source}")
+        list(APPEND sources "${path}")
+    endforeach()
+    hf_test_program(${kind}_${name} ${kind} "${sources}"
+        "holdfast_mariadb_static;PkgConfig::LIBMARIADB")
+    target_include_directories(${kind}_${name} PRIVATE "${PROJECT_SOURCE_DIR}/rm/mariadb")
+    add_test(NAME servers.${name}
+        COMMAND "${PROJECT_SOURCE_DIR}/tests/support/with_mariadb.sh"
+            $<TARGET_FILE:${kind}_${name}>)
+    set_tests_properties(servers.${name} PROPERTIES LABELS servers TIMEOUT ${test_TIMEOUT})
+endfunction()
+
+if(TARGET holdfast_mariadb_static)
+    hf_mariadb_test(spec mariadb_quirks mariadb_quirks.c)
+endif()

@@ -1,0 +1,428 @@
+/*
+ * What: rm/mariadb against what a real server does that XA does not say: a session that hangs on,
+ *       a branch that only read, a user who ends the branch by hand, an error that rolled back
+ *       already; and that the vote covers all of the work.
+ * How:  one server (with_mariadb.sh), two or three rmids, and an administrator's session beside.
+ */
+#include "support/mariadb_t.h"
+
+static long last_branch;
+
+static XID new_xid(void)
+{
+    return my_xid(++last_branch);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    my_database("quirks");
+    my_admin("DELETE FROM quirks.t");
+    my_open(1, "quirks", "");
+    my_open(2, "quirks", "");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    my_close(1);
+    my_close(2);
+    return 0;
+}
+
+static long rows(void)
+{
+    return my_number("SELECT COUNT(*) FROM quirks.t");
+}
+
+/* -- a session that hangs on ------------------------------------------------------------------- */
+
+static void hanging__commit_is_not_taken_as_done(void **state)
+{
+    XID x = new_xid();
+
+    (void)state;
+    my_work(1, &x, 1);
+    my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    my_xa(XA_RETRY, 2, my->xa_commit_entry(&x, 2, TMNOFLAGS)); /* the server says XAER_NOTA */
+    my_xa(XAER_PROTO, 2, my->xa_rollback_entry(&x, 2, TMNOFLAGS));
+    assert_true(my_lists(2, &x));
+    my_xa(XA_OK, 1, my->xa_commit_entry(&x, 1, TMNOFLAGS));
+    my_xa(XAER_NOTA, 2, my->xa_commit_entry(&x, 2, TMNOFLAGS)); /* and now it is true */
+    assert_int_equal(rows(), 1);
+}
+
+static void hanging__detach_ends_it_and_the_branch_commits(void **state)
+{
+    XID x = new_xid();
+
+    (void)state;
+    my_work(1, &x, 1);
+    my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    t_ok(hf_mariadb_ext.detach(NULL, 2, &x, NULL, 0));
+    my_xa(XA_OK, 2, my->xa_commit_entry(&x, 2, TMNOFLAGS));
+    assert_int_equal(rows(), 1);
+    my_xa(XAER_RMFAIL, 1, my->xa_commit_entry(&x, 1, TMNOFLAGS)); /* its connection is gone */
+}
+
+static void hanging__detach_ends_it_and_the_branch_rolls_back(void **state)
+{
+    XID x = new_xid();
+
+    (void)state;
+    my_work(1, &x, 1);
+    my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    t_ok(hf_mariadb_ext.detach(NULL, 2, &x, NULL, 0));
+    my_xa(XA_OK, 2, my->xa_rollback_entry(&x, 2, TMNOFLAGS));
+    assert_int_equal(rows(), 0);
+}
+
+static void hanging__detach_kills_no_innocent_session(void **state)
+{
+    XID x = new_xid(), other = new_xid();
+    long before;
+
+    (void)state;
+    my_open(3, "quirks", "");
+    my_work(3, &other, 7);
+    my_work(1, &x, 1);
+    my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    before = my_number("SELECT COUNT(*) FROM information_schema.processlist");
+    t_ok(hf_mariadb_ext.detach(NULL, 2, &x, NULL, 0));
+    t_ok(hf_mariadb_ext.detach(NULL, 2, &x, NULL, 0)); /* nobody holds it any more */
+    assert_int_equal(before - 1, my_number("SELECT COUNT(*) FROM information_schema.processlist"));
+    my_xa(XA_OK, 3, my->xa_prepare_entry(&other, 3, TMNOFLAGS));
+    my_xa(XA_OK, 3, my->xa_commit_entry(&other, 3, TMNOFLAGS));
+    my_xa(XA_OK, 2, my->xa_commit_entry(&x, 2, TMNOFLAGS));
+    my_close(3);
+    assert_int_equal(rows(), 2);
+}
+
+/* A branch that this very session works in is no reason for it to kill itself. */
+static void hanging__detach_never_ends_its_own_session(void **state)
+{
+    XID x = new_xid();
+
+    (void)state;
+    my_work(1, &x, 1);
+    my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    t_rc(HF_ESTATE, hf_mariadb_ext.detach(NULL, 1, &x, NULL, 0));
+    my_xa(XA_OK, 1, my->xa_commit_entry(&x, 1, TMNOFLAGS));
+}
+
+/* XA_RETRY is what it says: the old session may still be there for a moment. */
+static int commit_in_the_end(int rmid, XID *x)
+{
+    int rc = XA_RETRY;
+
+    for (int i = 0; i < 100 && rc == XA_RETRY; i++)
+        rc = my->xa_commit_entry(x, rmid, TMNOFLAGS);
+    return rc;
+}
+
+static void closed__a_prepared_branch_is_committed_by_another_rmid(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) { /* the server ends sessions in its own time */
+        XID x = new_xid();
+
+        my_open(3, "quirks", "");
+        my_work(3, &x, 100 + i);
+        my_xa(XA_OK, 3, my->xa_prepare_entry(&x, 3, TMNOFLAGS));
+        my_close(3);
+        my_xa(XA_OK, 2, commit_in_the_end(2, &x));
+    }
+    assert_int_equal(rows(), 20);
+}
+
+/* -- a branch that only read ------------------------------------------------------------------- */
+
+static void read_only__commits_in_its_own_session(void **state)
+{
+    XID x = new_xid();
+
+    (void)state;
+    my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+    my_user(1, "SELECT * FROM t");
+    my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+    my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    my_xa(XA_OK, 1, my->xa_commit_entry(&x, 1, TMNOFLAGS));
+}
+
+/* The server lets go of it when its session ends, and answers 1402 from then on. */
+static void read_only__commits_after_its_session(void **state)
+{
+    XID x = new_xid();
+
+    (void)state;
+    my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+    my_user(1, "SELECT * FROM t");
+    my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+    my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    t_ok(hf_mariadb_ext.detach(NULL, 2, &x, NULL, 0));
+    my_xa(XA_OK, 2, my->xa_commit_entry(&x, 2, TMNOFLAGS));
+    assert_false(my_lists(2, &x));
+}
+
+static void read_only__rolls_back_after_its_session(void **state)
+{
+    XID x = new_xid();
+
+    (void)state;
+    my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+    my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+    my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    t_ok(hf_mariadb_ext.detach(NULL, 2, &x, NULL, 0));
+    my_xa(XA_RBROLLBACK, 2, my->xa_rollback_entry(&x, 2, TMNOFLAGS));
+    assert_false(my_lists(2, &x));
+}
+
+/* -- by hand ----------------------------------------------------------------------------------- */
+
+/* Wait until the server has ended the session of rmid 1, which worked in x. */
+static void gone(const XID *x)
+{
+    char sql[256];
+
+    (void)snprintf(sql, sizeof(sql),
+                   "SELECT COUNT(*) FROM information_schema.processlist WHERE "
+                   "db = 'quirks'");
+    for (int i = 0; i < 1000 && my_number(sql) > 1; i++)
+        my_sleep_ms(5);
+    assert_int_equal(my_number(sql), 1); /* that of rmid 2 */
+    assert_false(my_lists(2, x));
+}
+
+/* The XID as a user would write it. */
+static void hand(int rmid, const char *verb, const XID *x, const char *after)
+{
+    my_user(rmid, "XA %s '%.8s','%.4s',%ld %s", verb, x->data, x->data + 8, x->formatID, after);
+}
+
+static void by_hand__commit_is_refused_by_the_server(void **state)
+{
+    static const char *const refused[] = {"COMMIT",
+                                          "ROLLBACK",
+                                          "BEGIN",
+                                          "CREATE TABLE u (n INT)",
+                                          "LOCK TABLES t WRITE",
+                                          "SET autocommit = 0; "};
+    XID x = new_xid();
+
+    (void)state;
+    my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+    my_user(1, "INSERT INTO t VALUES (1)");
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(my_user_try(1, refused[i]), ER_XAER_RMFAIL);
+    my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+    my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    my_xa(XA_OK, 1, my->xa_commit_entry(&x, 1, TMNOFLAGS));
+    assert_int_equal(rows(), 1);
+}
+
+static void by_hand__an_ended_branch_gets_no_yes(void **state)
+{
+    XID x = new_xid();
+
+    (void)state;
+    my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+    my_user(1, "INSERT INTO t VALUES (1)");
+    hand(1, "END", &x, "");
+    my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+    my_xa(XA_RBPROTO, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    assert_int_equal(rows(), 0);
+    assert_false(my_lists(2, &x));
+    my_work(1, &x, 2); /* the session is good again */
+    my_xa(XA_OK, 1, my->xa_commit_entry(&x, 1, TMONEPHASE));
+}
+
+static void by_hand__a_branch_begun_again_gets_no_yes(void **state)
+{
+    for (int one_phase = 0; one_phase < 2; one_phase++) {
+        XID x = new_xid();
+
+        (void)state;
+        my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+        my_user(1, "INSERT INTO t VALUES (1)");
+        hand(1, "END", &x, "");
+        hand(1, "ROLLBACK", &x, "");
+        hand(1, "START", &x, "");
+        my_user(1, "INSERT INTO t VALUES (2)");
+        my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+        if (one_phase)
+            my_xa(XA_RBPROTO, 1, my->xa_commit_entry(&x, 1, TMONEPHASE));
+        else
+            my_xa(XA_RBPROTO, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+        assert_int_equal(rows(), 0);
+    }
+}
+
+static void by_hand__a_rolled_back_branch_gets_no_yes(void **state)
+{
+    XID x = new_xid();
+
+    (void)state;
+    my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+    my_user(1, "INSERT INTO t VALUES (1)");
+    hand(1, "END", &x, "");
+    hand(1, "ROLLBACK", &x, "");
+    my_user(1, "BEGIN");
+    my_user(1, "INSERT INTO t VALUES (2)");
+    my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+    my_xa(XAER_RMFAIL, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS)); /* never pooled like that */
+    assert_null(hf_mariadb_conn(1));
+    gone(&x);
+    assert_int_equal(rows(), 0);
+}
+
+static void by_hand__a_reset_connection_gets_no_yes(void **state)
+{
+    XID x = new_xid();
+
+    (void)state;
+    my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+    my_user(1, "INSERT INTO t VALUES (1)");
+    assert_int_equal(mysql_reset_connection(hf_mariadb_conn(1)), 0);
+    my_user(1, "INSERT INTO t VALUES (2)"); /* outside of the branch: the user's own */
+    my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+    my_xa(XA_RBPROTO, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    assert_int_equal(my_number("SELECT COUNT(*) FROM quirks.t WHERE n = 1"), 0);
+}
+
+static void by_hand__a_connection_made_anew_is_lost(void **state)
+{
+    static const char yes = 1;
+    XID x = new_xid();
+    MYSQL *conn;
+
+    (void)state;
+    my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+    my_user(1, "INSERT INTO t VALUES (1)");
+    conn = hf_mariadb_conn(1);
+    assert_int_equal(mysql_options(conn, MYSQL_OPT_RECONNECT, &yes), 0);
+    my_admin("KILL %lu", mysql_thread_id(conn));
+    while (my_try(conn, "INSERT INTO t VALUES (2)") != 0) { /* connects anew, sooner or later */
+    }
+    my_xa(XAER_RMFAIL, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+    my_xa(XAER_RMFAIL, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    assert_null(hf_mariadb_conn(1));
+    assert_int_equal(my_number("SELECT COUNT(*) FROM quirks.t WHERE n = 1"), 0);
+}
+
+static void by_hand__rows_unread_get_no_yes(void **state)
+{
+    XID x = new_xid();
+    MYSQL_RES *res;
+
+    (void)state;
+    my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+    my_user(1, "INSERT INTO t VALUES (1)");
+    assert_int_equal(mysql_query(hf_mariadb_conn(1), "SELECT * FROM t"), 0);
+    res = mysql_use_result(hf_mariadb_conn(1));
+    assert_non_null(res);
+    my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+    my_xa(XAER_RMFAIL, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    mysql_free_result(res); /* still the user's */
+    gone(&x);
+    assert_int_equal(rows(), 0);
+}
+
+/* -- rolled back by the server ---------------------------------------------------------------- */
+
+static void rolled_back__a_deadlock_is_told_as_one(void **state)
+{
+    XID x = new_xid(), y = new_xid();
+
+    (void)state;
+    my_admin("INSERT INTO quirks.t VALUES (1), (2)");
+    my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+    my_xa(XA_OK, 2, my->xa_start_entry(&y, 2, TMNOFLAGS));
+    my_user(1, "SELECT * FROM t WHERE n = 1 FOR UPDATE");
+    my_user(2, "SELECT * FROM t WHERE n = 2 FOR UPDATE");
+    my_user(2, "INSERT INTO t VALUES (3), (4), (5)"); /* the heavier one survives */
+    /* The first one waits without blocking us. */
+    assert_int_equal(mysql_send_query(hf_mariadb_conn(1), "DELETE FROM t WHERE n = 2", 25), 0);
+    my_sleep_ms(200);
+    my_user(2, "DELETE FROM t WHERE n = 1");
+    assert_int_not_equal(mysql_read_query_result(hf_mariadb_conn(1)), 0);
+    assert_int_equal(mysql_errno(hf_mariadb_conn(1)), ER_LOCK_DEADLOCK);
+    my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+    my_xa(XA_RBDEADLOCK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    my_xa(XA_OK, 2, my->xa_end_entry(&y, 2, TMSUCCESS));
+    my_xa(XA_OK, 2, my->xa_commit_entry(&y, 2, TMONEPHASE));
+    assert_int_equal(rows(), 4);
+    my_work(1, &x, 9); /* the branch is gone, and the session is good */
+    my_xa(XA_OK, 1, my->xa_rollback_entry(&x, 1, TMNOFLAGS));
+}
+
+/* -- XIDs -------------------------------------------------------------------------------------- */
+
+static void xids__of_any_bytes_come_back_as_they_were(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 256; i += 128) {
+        XID x = {.formatID = 0x7fffffff, .gtrid_length = 64, .bqual_length = 64};
+
+        for (int j = 0; j < 128; j++)
+            x.data[j] = (char)(i + j);
+        my_work(1, &x, i);
+        my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+        assert_true(my_lists(2, &x));
+        my_xa(XA_OK, 1, my->xa_rollback_entry(&x, 1, TMNOFLAGS));
+        assert_false(my_lists(2, &x));
+    }
+}
+
+/* One server, two databases: their branches differ in the qualifier only. */
+static void xids__two_databases_of_one_server_do_not_meet(void **state)
+{
+    XID x = new_xid(), y = x;
+
+    (void)state;
+    my_database("quirks_b");
+    my_admin("DELETE FROM quirks_b.t");
+    my_open(3, "quirks_b", "");
+    y.data[8] = 'z';
+    my_work(1, &x, 1);
+    my_work(3, &y, 1);
+    my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    my_xa(XA_OK, 3, my->xa_prepare_entry(&y, 3, TMNOFLAGS));
+    my_xa(XA_OK, 3, my->xa_rollback_entry(&y, 3, TMNOFLAGS));
+    my_xa(XA_OK, 1, my->xa_commit_entry(&x, 1, TMNOFLAGS));
+    assert_int_equal(rows(), 1);
+    assert_int_equal(my_number("SELECT COUNT(*) FROM quirks_b.t"), 0);
+    my_close(3);
+}
+
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(hanging__commit_is_not_taken_as_done),
+        T(hanging__detach_ends_it_and_the_branch_commits),
+        T(hanging__detach_ends_it_and_the_branch_rolls_back),
+        T(hanging__detach_kills_no_innocent_session),
+        T(hanging__detach_never_ends_its_own_session),
+        T(closed__a_prepared_branch_is_committed_by_another_rmid),
+        T(read_only__commits_in_its_own_session),
+        T(read_only__commits_after_its_session),
+        T(read_only__rolls_back_after_its_session),
+        T(by_hand__commit_is_refused_by_the_server),
+        T(by_hand__an_ended_branch_gets_no_yes),
+        T(by_hand__a_branch_begun_again_gets_no_yes),
+        T(by_hand__a_rolled_back_branch_gets_no_yes),
+        T(by_hand__a_reset_connection_gets_no_yes),
+        T(by_hand__a_connection_made_anew_is_lost),
+        T(by_hand__rows_unread_get_no_yes),
+        T(rolled_back__a_deadlock_is_told_as_one),
+        T(xids__of_any_bytes_come_back_as_they_were),
+        T(xids__two_databases_of_one_server_do_not_meet),
+    };
+    int failed = cmocka_run_group_tests_name("mariadb.quirks", tests, NULL, NULL);
+
+    if (my_admin_conn != NULL)
+        mysql_close(my_admin_conn);
+    return failed;
+}
