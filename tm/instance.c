@@ -44,20 +44,20 @@ static int xa_failed(const hf_instance *instance, const char *call, int code)
                      instance->rm->name, call, hf__xa_name(code), text);
 }
 
-/* Ask the store who it is, and whether it keeps what it acknowledges. */
+/* Ask the store who it is, and whether it keeps what it acknowledges. why: what it has to say of
+   that, though it is good. */
 static int ask(const hf_instance *instance, unsigned char ret_id[HF_IDENTITY_SIZE],
-               bool *ret_has_identity)
+               bool *ret_has_identity, char why[256])
 {
     const hf_rm *rm = instance->rm;
-    char why[256] = "";
 
+    why[0] = '\0';
     memset(ret_id, 0, HF_IDENTITY_SIZE);
     *ret_has_identity = rm->ext.identity != NULL;
     if (rm->ext.identity != NULL && rm->ext.identity(rm->ext_user, instance->rmid, ret_id) != 0)
         return xa_failed(instance, "the question for its identity", XAER_RMERR);
-    if (rm->ext.settings != NULL &&
-        rm->ext.settings(rm->ext_user, instance->rmid, why, sizeof(why)) != 0) {
-        why[sizeof(why) - 1] = '\0';
+    if (rm->ext.settings != NULL && rm->ext.settings(rm->ext_user, instance->rmid, why, 256) != 0) {
+        why[255] = '\0';
         return hf__error(HF_ERM, 0, "%s: refused, what it acknowledges may be lost: %s", rm->name,
                          why);
     }
@@ -78,8 +78,9 @@ static int bind_instance(hf_instance *instance)
     hf_rm *rm = instance->rm;
     unsigned char identity[HF_IDENTITY_SIZE];
     bool has_identity, bound;
+    char why[256];
     uint32_t id = 0;
-    int rc = ask(instance, identity, &has_identity);
+    int rc = ask(instance, identity, &has_identity, why);
 
     if (rc != HF_OK)
         return rc;
@@ -100,8 +101,12 @@ static int bind_instance(hf_instance *instance)
         rm->bound = true;
     } else {
         rc = compare(rm, identity); /* another thread was first */
+        bound = true;
     }
     (void)pthread_mutex_unlock(&rm->lock);
+    why[255] = '\0';
+    if (!bound && why[0] != '\0')
+        hf__tm_tell(rm->tm, HF_LOG_WARNING, "%s: %s", rm->name, why);
     return rc;
 }
 

@@ -371,6 +371,22 @@ static void instance_open__tells_why_it_was_refused(void **state)
     world_instances(w, 3); /* and later they are good */
 }
 
+/* It opens, and has something to say: once. */
+static void instance_open__tells_a_warning_of_the_settings_once(void **state)
+{
+    struct world *w = *state;
+
+    fake_offer(B, 1u << FAKE_SETTINGS);
+    fake_warn(B, true);
+    world_start(w, 2);
+    assert_non_null(strstr(w->told, "b: durable=mostly"));
+    w->told[0] = '\0';
+    t_ok(hf_instance_close(w->in[B]));
+    t_ok(hf_instance_open(w->rm[B], &w->in[B]));
+    t_ok(hf_tm_recover(w->tm, NULL));
+    assert_null(strstr(w->told, "durable"));
+}
+
 static void instance_open__notices_another_store_under_the_name(void **state)
 {
     struct world *w = *state;
@@ -416,6 +432,7 @@ int main(void)
         T(close__leaves_no_session_open),
         T(background__pays_what_is_owed),
         T(instance_open__tells_why_it_was_refused),
+        T(instance_open__tells_a_warning_of_the_settings_once),
         T(instance_open__notices_another_store_under_the_name),
         T(instance_close__tells_a_failure_and_is_gone_all_the_same),
     };

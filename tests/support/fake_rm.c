@@ -80,6 +80,7 @@ struct rm {
     unsigned hooks;
     bool migrates;
     bool async;
+    bool warns;
     int rank;
     int handles; /* given out */
     unsigned char identity;
@@ -774,6 +775,8 @@ static int ext_settings(void *user, int rmid, char *ret_why, size_t why_size)
 
     if (rc != 0)
         snprintf(ret_why, why_size, "durable=off; set it to on");
+    else if (all->rms[n].warns)
+        snprintf(ret_why, why_size, "durable=mostly");
     unlock();
     return rc;
 }
@@ -976,6 +979,11 @@ void fake_migrates(int rm)
 void fake_identity(int rm, unsigned char identity)
 {
     all->rms[rm].identity = identity;
+}
+
+void fake_warn(int rm, bool warns)
+{
+    all->rms[rm].warns = warns;
 }
 
 void fake_probe(int rm, int answer)

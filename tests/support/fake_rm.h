@@ -104,6 +104,8 @@ void fake_offer(int rm, unsigned hooks);
 void fake_migrates(int rm);
 /* What identity() says from now on; 1 at first. */
 void fake_identity(int rm, unsigned char identity);
+/* settings() is content, and warns all the same. */
+void fake_warn(int rm, bool warns);
 /* What probe() says from now on; -1: the truth. */
 void fake_probe(int rm, int answer);
 /* A session that died hangs on: what is prepared is XAER_NOTA to xa_commit and xa_rollback, though

@@ -81,7 +81,7 @@ typedef struct hf_rm_ext {
         does. */
     int (*identity)(void *user, int rmid, unsigned char ret_id[HF_IDENTITY_SIZE]);
     /** Is what it acknowledges durable? Nonzero refuses the resource manager; ret_why says what
-        to mend. */
+        to mend. With 0 a text there is a warning, told to log once for each opening of the node. */
     int (*settings)(void *user, int rmid, char *ret_why, size_t why_size);
     /** Read after a yes vote and stored with the decision: what probe() needs to prove the
         outcome. */
