@@ -43,8 +43,8 @@ static struct {
     struct my_session *first;
 } buckets[BUCKETS] = {[0 ... BUCKETS - 1] = {PTHREAD_MUTEX_INITIALIZER, NULL}};
 
-static _Atomic pid_t owner;     /* the process that has rmids open; 0: none is */
-static _Atomic unsigned opened; /* rmids */
+static _Atomic unsigned opened; /* rmids; a child after fork has its parent's number */
+static _Atomic pid_t owner;     /* the process that opened one last */
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 
 int hf__my_session_same(const XID *a, const XID *b)
@@ -58,9 +58,7 @@ int hf__my_session_same(const XID *a, const XID *b)
 
 int hf__my_session_is_forked(void)
 {
-    pid_t opened_by = atomic_load(&owner);
-
-    return opened_by != 0 && opened_by != getpid();
+    return atomic_load(&opened) != 0 && atomic_load(&owner) != getpid();
 }
 
 struct my_session *hf__my_session_find(int rmid)
@@ -84,8 +82,8 @@ static void add(struct my_session *s)
     s->next = buckets[b].first;
     buckets[b].first = s;
     (void)pthread_mutex_unlock(&buckets[b].mutex);
-    (void)atomic_fetch_add(&opened, 1);
     atomic_store(&owner, getpid());
+    (void)atomic_fetch_add(&opened, 1);
 }
 
 static void take_out(struct my_session *s)

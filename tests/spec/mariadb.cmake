@@ -3,7 +3,7 @@
 #
 #   hf_mariadb_test(KIND NAME SOURCES... [TIMEOUT seconds])
 #
-# makes the program bin/KIND_NAME and the test servers.NAME. It sees the private headers of
+# makes the program bin/KIND_NAME and the test servers.KIND_NAME. It sees the private headers of
 # rm/mariadb.
 function(hf_mariadb_test kind name)
     cmake_parse_arguments(PARSE_ARGV 2 test "" "TIMEOUT" "")
@@ -19,12 +19,13 @@ function(hf_mariadb_test kind name)
     hf_test_program(${kind}_${name} ${kind} "${sources}"
         "holdfast_mariadb_static;PkgConfig::LIBMARIADB")
     target_include_directories(${kind}_${name} PRIVATE "${PROJECT_SOURCE_DIR}/rm/mariadb")
-    add_test(NAME servers.${name}
+    add_test(NAME servers.${kind}_${name}
         COMMAND "${PROJECT_SOURCE_DIR}/tests/support/with_mariadb.sh"
             $<TARGET_FILE:${kind}_${name}>)
-    set_tests_properties(servers.${name} PROPERTIES LABELS servers TIMEOUT ${test_TIMEOUT})
+    set_tests_properties(servers.${kind}_${name} PROPERTIES LABELS servers TIMEOUT ${test_TIMEOUT})
 endfunction()
 
 if(TARGET holdfast_mariadb_static)
     hf_mariadb_test(spec mariadb_quirks mariadb_quirks.c)
+    hf_mariadb_test(crash mariadb crash_mariadb.c TIMEOUT 300)
 endif()
