@@ -1,9 +1,9 @@
 /*
  * rm/mariadb/switch.c - hf_mariadb_switch: what each XA call may be asked, and who does it.
  *
- * Every entry checks in this order: a child after fork, flags, the rmid (XAER_PROTO if it is not
- * open: R0 of table 6-1), a call that is under way (XAER_PROTO, table 6-5), the connection, the
- * XID, then the state. xa_open() and xa_close() may not answer XAER_RMFAIL, so that a child gets
+ * Every entry checks in this order: a child after fork, the rmid (XAER_PROTO if it is not open: R0
+ * of table 6-1), a call that is under way (XAER_PROTO, table 6-5), the connection, the XID, flags,
+ * then the state. xa_open() and xa_close() may not answer XAER_RMFAIL, so that a child gets
  * XAER_RMERR there; and xa_open() of an open rmid is XA_OK whatever its string says.
  *
  * After XAER_RMFAIL an rmid is in R0: every call but two answers XAER_RMFAIL again; xa_close()
@@ -27,8 +27,8 @@
 #include "recover.h"
 #include "words.h"
 
-/* What all calls but open, close and complete begin with. xid: NULL for a call that has none. */
-static int begin(int rmid, const XID *xid, struct my_session **ret)
+/* What all calls but open, close and complete begin with. */
+static int begin(int rmid, struct my_session **ret)
 {
     hf__my_words_begin(rmid);
     if (hf__my_session_is_forked()) {
@@ -38,9 +38,15 @@ static int begin(int rmid, const XID *xid, struct my_session **ret)
     *ret = hf__my_session_find(rmid);
     if (*ret == NULL || (*ret)->op != MY_OP_NONE)
         return XAER_PROTO;
-    if (xid != NULL && !hf__my_message_takes(xid))
-        return XAER_INVAL;
     return hf__my_session_check(*ret);
+}
+
+/* And those that name a branch. */
+static int begin_branch(int rmid, const XID *xid, struct my_session **ret)
+{
+    int rc = begin(rmid, ret);
+
+    return rc == XA_OK && !hf__my_message_takes(xid) ? XAER_INVAL : rc;
 }
 
 static int is_inval(long flags, long allowed)
@@ -100,7 +106,7 @@ static int entry_close(char *xa_info, int rmid, long flags)
 static int entry_start(XID *xid, int rmid, long flags)
 {
     struct my_session *s = NULL;
-    int rc = begin(rmid, xid, &s);
+    int rc = begin_branch(rmid, xid, &s);
 
     if (rc == XA_OK && (is_inval(flags, TMJOIN | TMRESUME | TMNOWAIT | TMASYNC) ||
                         (flags & (TMJOIN | TMRESUME)) == (TMJOIN | TMRESUME)))
@@ -133,7 +139,7 @@ static int is_end(long flags)
 static int entry_end(XID *xid, int rmid, long flags)
 {
     struct my_session *s = NULL;
-    int rc = begin(rmid, xid, &s);
+    int rc = begin_branch(rmid, xid, &s);
 
     if (rc == XA_OK && !is_end(flags))
         rc = XAER_INVAL;
@@ -148,7 +154,7 @@ static int complete_branch(XID *xid, int rmid, long flags, long allowed,
                            int (*what)(struct my_session *s, const XID *xid, long flags))
 {
     struct my_session *s = NULL;
-    int rc = begin(rmid, xid, &s);
+    int rc = begin_branch(rmid, xid, &s);
 
     if (rc == XA_OK && is_inval(flags, allowed))
         rc = XAER_INVAL;
@@ -217,7 +223,7 @@ static int begin_scan(struct my_session *s)
 static int entry_recover(XID *xids, long count, int rmid, long flags)
 {
     struct my_session *s = NULL;
-    int rc = begin(rmid, NULL, &s);
+    int rc = begin(rmid, &s);
     long n = 0;
 
     if (rc == XA_OK &&

@@ -87,7 +87,7 @@ static void node_close(struct node *n)
     n->tm = NULL;
 }
 
-/* Begin, enlist both, and write to both. What fails is the server, and known to whoever killed it. */
+/* Begin, enlist both, and write to both. What fails is the server, as whoever killed it knows. */
 static hf_tx *begin_and_work(struct node *n, int *ret_rc)
 {
     hf_tx *tx = NULL;
@@ -159,7 +159,7 @@ static hf_tm_stats settle(struct node *n)
     return stats;
 }
 
-/* -- the application is killed ------------------------------------------------------------------ */
+/* -- the application is killed ----------------------------------------------------------------- */
 
 #ifdef HF_FAULTS
 /* Stay behind with all descriptors of the parent's: its connection does not close with it. */
@@ -296,7 +296,7 @@ static void application__killed_without_a_marker_is_unconfirmed_at_worst(void **
 }
 #endif
 
-/* -- the server is killed ------------------------------------------------------------------------ */
+/* -- the server is killed ---------------------------------------------------------------------- */
 
 enum when { NEVER, BEFORE, AFTER };
 enum where { AT_START, AT_END, AT_PREPARE, AT_COMMIT, AT_ROLLBACK, WHERES };
@@ -382,7 +382,7 @@ static void server__killed_around_each_call_is_settled(void **state)
     n->tm = NULL;
 }
 
-/* -- both, and what a node over it does ----------------------------------------------------------- */
+/* -- both, and what a node over it does -------------------------------------------------------- */
 
 static void node__commits_everywhere_and_rolls_back_everywhere(void **state)
 {

@@ -3,8 +3,8 @@
 #
 #   hf_mariadb_test(KIND NAME SOURCES... [TIMEOUT seconds])
 #
-# makes the program bin/KIND_NAME and the test servers.KIND_NAME. It sees the private headers of
-# rm/mariadb.
+# makes the program bin/KIND_NAME and the test servers.KIND_NAME. Kinds unit and crash see the
+# private headers of rm/mariadb, too.
 function(hf_mariadb_test kind name)
     cmake_parse_arguments(PARSE_ARGV 2 test "" "TIMEOUT" "")
     if(NOT test_TIMEOUT)
@@ -18,7 +18,9 @@ function(hf_mariadb_test kind name)
     endforeach()
     hf_test_program(${kind}_${name} ${kind} "${sources}"
         "holdfast_mariadb_static;PkgConfig::LIBMARIADB")
-    target_include_directories(${kind}_${name} PRIVATE "${PROJECT_SOURCE_DIR}/rm/mariadb")
+    if(kind IN_LIST hf_kinds_inside)
+        target_include_directories(${kind}_${name} PRIVATE "${PROJECT_SOURCE_DIR}/rm/mariadb")
+    endif()
     add_test(NAME servers.${kind}_${name}
         COMMAND "${PROJECT_SOURCE_DIR}/tests/support/with_mariadb.sh"
             $<TARGET_FILE:${kind}_${name}>)
@@ -26,6 +28,9 @@ function(hf_mariadb_test kind name)
 endfunction()
 
 if(TARGET holdfast_mariadb_static)
+    hf_mariadb_test(unit mariadb_answers unit/mariadb/test_answers.c)
     hf_mariadb_test(spec mariadb_quirks mariadb_quirks.c)
+    hf_mariadb_test(spec mariadb_input mariadb_input.c)
+    hf_mariadb_test(unit mariadb_switch unit/mariadb/test_switch.c)
     hf_mariadb_test(crash mariadb crash_mariadb.c TIMEOUT 300)
 endif()

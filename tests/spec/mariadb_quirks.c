@@ -328,7 +328,7 @@ static void by_hand__rows_unread_get_no_yes(void **state)
     assert_int_equal(rows(), 0);
 }
 
-/* -- rolled back by the server ---------------------------------------------------------------- */
+/* -- rolled back by the server ----------------------------------------------------------------- */
 
 static void rolled_back__a_deadlock_is_told_as_one(void **state)
 {
