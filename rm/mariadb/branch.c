@@ -13,9 +13,11 @@
  *       savepoint was there, so the transaction is the one that xa_start() began.
  *   B3  XA_RB... to prepare or to a commit in one phase comes only when the branch is gone: an XA
  *       ROLLBACK went through, or there was nothing left for one.
- *   B4  XAER_NOTA of the server is looked into. It says so of a branch that another session still
- *       holds. Such a branch is XA_RETRY to a commit and XAER_PROTO to a rollback: the transaction
- *       manager, who knows whether that session is stale, may call detach (ext.c) and ask again.
+ *   B4  Before a branch of another session is completed it is looked for (recover.c). The server
+ *       would say XAER_NOTA of one that a session still holds, and worse of one whose session is
+ *       just ending. A held one is XA_RETRY to a commit and XAER_PROTO to a rollback: the
+ *       transaction manager, who knows whether that session is stale, may call detach (ext.c) and
+ *       ask again.
  *   B5  What is not known is XAER_RMFAIL, and the connection is shut down.
  *
  * xa_end() sends nothing: XA END travels with the vote, the commit in one phase or the rollback. An
@@ -39,24 +41,26 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 #include <mysqld_error.h>
 
 #include "answers.h"
 #include "message.h"
 #include "recover.h"
+#include "store.h"
 #include "words.h"
-
-/* How often to look whether a session that holds the branch is just ending; and, once its lock is
-   gone, until the branch can be had. */
-enum { HELD_TRIES = 10, ENDING_TRIES = 40, ENDING_PAUSE_NS = 5000000 };
 
 static _Atomic int last_handle;
 
 static int has(const struct my_session *s, const XID *xid)
 {
     return s->branch != MY_ABSENT && hf__my_session_same(&s->xid, xid);
+}
+
+/* The quoted name of the marker's table, or NULL. */
+static const char *marker_of(const struct my_session *s)
+{
+    return s->options.marker ? s->marker : NULL;
 }
 
 static int next_handle(void)
@@ -164,59 +168,42 @@ static int finish_onephase(struct my_session *s, unsigned native)
     }
 }
 
-/*
- * The server knows no such branch, it says. It may be one that a session holds which is still
- * there, or just ending: then it is in the list. again: the statement to repeat in that case.
- * Returns XA_OK if that went through, XAER_NOTA, XAER_RMFAIL, or held if a session has it.
- */
-static int look(struct my_session *s, const char *again, int held)
+/* The server said OK to a session that is not the branch's own. Did it do so, too (recover.c)? */
+static int verify(struct my_session *s)
 {
-    static const struct timespec pause = {.tv_nsec = ENDING_PAUSE_NS};
-    unsigned long long holder = 0;
-    char sql[MY_MESSAGE_SIZE];
-    unsigned native;
-    int listed = 0;
+    int marked = 1;
+    unsigned native = 0;
 
-    native = hf__my_recover_lists(s, &s->op_xid, &listed);
-    hf__my_message_holder(sql, &s->op_xid);
-    for (int i = 0; native == 0 && listed && i < ENDING_TRIES; i++) {
-        native = hf__my_session_number(s, sql, &holder);
-        if (native != 0 || (holder != 0 && i >= HELD_TRIES))
-            break;
-        if (holder == 0) {
-            native = hf__my_session_run(s, again);
-            if (hf__my_answers_kind(native) != MY_NOTA)
-                return native == 0 || native == ER_XA_RBROLLBACK ? XA_OK : held;
-        }
-        (void)nanosleep(&pause, NULL);
-        native = hf__my_recover_lists(s, &s->op_xid, &listed);
-    }
+    if (marker_of(s) != NULL)
+        native = hf__my_store_marked(s, &s->op_xid, &marked);
     if (hf__my_answers_kind(native) == MY_LOST)
         return hf__my_session_lose(s);
-    return listed || native != 0 ? held : XAER_NOTA;
+    if (native == 0 && marked)
+        return XA_OK;
+    hf__my_words_note((int)native, "mariadb: it said that it committed, and the marker is not "
+                                   "there: restart the server, the branch will be listed again");
+    return XA_RETRY;
 }
 
 static int finish_commit(struct my_session *s, unsigned native)
 {
     int own = has(s, &s->op_xid);
-    char sql[MY_MESSAGE_SIZE];
-    int rc;
+    int rc = XA_RETRY; /* a server that refuses to commit still has the branch */
 
     switch (hf__my_answers_kind(native)) {
     case MY_FINE:
-        rc = XA_OK;
+        rc = own ? XA_OK : verify(s);
         break;
     case MY_LOST:
         return hf__my_session_lose(s);
     case MY_NOTA:
-        hf__my_message_commit(sql, &s->op_xid);
-        rc = look(s, sql, XA_RETRY);
+        rc = XAER_NOTA; /* and nobody holds it: that was looked at before */
         break;
     case MY_NO: /* see the head */
-        rc = !own && native == ER_XA_RBROLLBACK ? XA_OK : XA_RETRY;
+        if (!own && native == ER_XA_RBROLLBACK)
+            rc = XA_OK;
         break;
     default:
-        rc = XA_RETRY;
         break;
     }
     if (own && (rc == XA_OK || rc == XAER_NOTA))
@@ -227,7 +214,6 @@ static int finish_commit(struct my_session *s, unsigned native)
 static int finish_rollback(struct my_session *s, unsigned native)
 {
     int own = has(s, &s->op_xid);
-    char sql[MY_MESSAGE_SIZE];
     int rc;
 
     switch (hf__my_answers_kind(native)) {
@@ -238,15 +224,12 @@ static int finish_rollback(struct my_session *s, unsigned native)
         rc = hf__my_answers_rollback(native);
         break;
     case MY_NOTA:
-        hf__my_message_rollback(sql, &s->op_xid);
-        rc = look(s, sql, XAER_PROTO);
-        if (rc == XAER_NOTA && hf__my_session_elsewhere(s, &s->op_xid))
-            rc = XAER_PROTO; /* its own rmid has to */
+        rc = XAER_NOTA;
         break;
     default: /* what is not prepared ends with the session, what is waits for recovery */
         return hf__my_session_lose(s);
     }
-    if (own && rc != XAER_PROTO && rc != XAER_RMFAIL)
+    if (own)
         hf__my_session_drop(s);
     return rc;
 }
@@ -371,12 +354,6 @@ int hf__my_branch_end(struct my_session *s, const XID *xid, long flags)
 
 /* -- completion [XA table 6-4] ----------------------------------------------------------------- */
 
-/* The quoted name of the marker's table, or NULL. */
-static const char *marker_of(const struct my_session *s)
-{
-    return s->options.marker ? s->marker : NULL;
-}
-
 int hf__my_branch_prepare(struct my_session *s, const XID *xid, long flags)
 {
     char sql[MY_MESSAGE_SIZE];
@@ -387,6 +364,26 @@ int hf__my_branch_prepare(struct my_session *s, const XID *xid, long flags)
         return XAER_PROTO;
     hf__my_message_vote(sql, xid, marker_of(s), 0);
     return ask(s, MY_OP_PREPARE, xid, sql, flags);
+}
+
+/* May a branch be completed that is not of this session? held: the answer if another has it. */
+static int look(struct my_session *s, const XID *xid, int held)
+{
+    enum my_place place = MY_NOWHERE;
+    unsigned native = hf__my_recover_look(s, xid, &place);
+
+    if (hf__my_answers_kind(native) == MY_LOST)
+        return hf__my_session_lose(s);
+    if (native != 0)
+        return held;
+    switch (place) {
+    case MY_FREE:
+        return XA_OK;
+    case MY_HELD:
+        return held;
+    default:
+        return XAER_NOTA;
+    }
 }
 
 static int commit_one_phase(struct my_session *s, const XID *xid, long flags)
@@ -404,11 +401,15 @@ static int commit_one_phase(struct my_session *s, const XID *xid, long flags)
 int hf__my_branch_commit(struct my_session *s, const XID *xid, long flags)
 {
     char sql[MY_MESSAGE_SIZE];
+    int rc;
 
     if ((flags & TMONEPHASE) != 0)
         return commit_one_phase(s, xid, flags);
     if (has(s, xid) ? s->branch != MY_PREPARED : s->branch != MY_ABSENT)
         return XAER_PROTO;
+    rc = has(s, xid) ? XA_OK : look(s, xid, XA_RETRY);
+    if (rc != XA_OK)
+        return answer_at_once(s, rc, flags);
     hf__my_message_commit(sql, xid);
     return ask(s, MY_OP_COMMIT, xid, sql, flags);
 }
@@ -416,9 +417,15 @@ int hf__my_branch_commit(struct my_session *s, const XID *xid, long flags)
 int hf__my_branch_rollback(struct my_session *s, const XID *xid, long flags)
 {
     char sql[MY_MESSAGE_SIZE];
+    int rc;
 
     if (has(s, xid) ? s->association != MY_NONE : s->branch != MY_ABSENT)
         return XAER_PROTO;
+    rc = has(s, xid) ? XA_OK : look(s, xid, XAER_PROTO);
+    if (rc == XAER_NOTA && hf__my_session_elsewhere(s, xid))
+        rc = XAER_PROTO; /* not prepared: its own rmid has to */
+    if (rc != XA_OK)
+        return answer_at_once(s, rc, flags);
     if (s->branch == MY_ACTIVE || s->branch == MY_SPOILT)
         hf__my_message_abandon(sql, xid);
     else

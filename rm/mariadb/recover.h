@@ -12,4 +12,13 @@ unsigned hf__my_recover_list(struct my_session *s, XID **ret, size_t *ret_count)
 /* Is it one of them? */
 unsigned hf__my_recover_lists(struct my_session *s, const XID *xid, int *ret);
 
+enum my_place {
+    MY_NOWHERE, /* not prepared */
+    MY_HELD,    /* prepared, and a session has it */
+    MY_FREE     /* prepared, and its session has ended so long ago that it can be completed */
+};
+
+/* Where is a branch of another session? May wait for CALM_MS, once for all that are free. */
+unsigned hf__my_recover_look(struct my_session *s, const XID *xid, enum my_place *ret);
+
 #endif

@@ -241,6 +241,7 @@ void hf__my_session_close(struct my_session *s)
     mysql_close(s->conn);
     hf__my_options_wipe(&s->options);
     free(s->scan);
+    free(s->calm);
     free(s);
 }
 

@@ -58,6 +58,8 @@ struct my_session {
     int parked;
     XID *scan; /* of xa_recover(); NULL: none is open */
     size_t scan_count, scan_at;
+    XID *calm; /* branches of other sessions that may be completed (recover.c) */
+    size_t calm_count;
 };
 
 /*
