@@ -33,4 +33,12 @@ if(TARGET holdfast_mariadb_static)
     hf_mariadb_test(spec mariadb_input mariadb_input.c)
     hf_mariadb_test(unit mariadb_switch unit/mariadb/test_switch.c)
     hf_mariadb_test(crash mariadb crash_mariadb.c TIMEOUT 300)
+
+    # Delivered: a stranger's program cannot load a library with our sanitizers.
+    if(NOT HOLDFAST_SANITIZE)
+        add_test(NAME cli.mariadb COMMAND "${PROJECT_SOURCE_DIR}/tests/cli/mariadb.sh"
+            "${PROJECT_BINARY_DIR}" "${PROJECT_SOURCE_DIR}" "${CMAKE_C_COMPILER}"
+            $<TARGET_FILE:holdfast_mariadb>)
+        set_tests_properties(cli.mariadb PROPERTIES LABELS cli TIMEOUT ${hf_test_timeout})
+    endif()
 endif()
