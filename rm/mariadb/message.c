@@ -83,10 +83,9 @@ void hf__my_message_start(char *ret, const XID *xid, const XID *before)
     char l[LITERAL_SIZE], k[KEY_SIZE], old[KEY_SIZE], release[KEY_SIZE + 64] = "";
 
     if (before != NULL)
-        (void)snprintf(release, sizeof(release), "DO RELEASE_LOCK(SHA1(X'%s')); ",
-                       key(old, before));
+        (void)snprintf(release, sizeof(release), "RELEASE_LOCK(SHA1(X'%s')),", key(old, before));
     (void)snprintf(ret, MY_MESSAGE_SIZE,
-                   "BEGIN NOT ATOMIC %sDO GET_LOCK(SHA1(X'%s'),0); XA START %s; "
+                   "BEGIN NOT ATOMIC DO %sGET_LOCK(SHA1(X'%s'),0); XA START %s; "
                    "SAVEPOINT holdfast; END",
                    release, key(k, xid), literal(l, xid));
 }

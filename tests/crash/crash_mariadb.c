@@ -10,6 +10,7 @@
  */
 #include "support/mariadb_t.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -296,6 +297,132 @@ static void application__killed_without_a_marker_is_unconfirmed_at_worst(void **
 }
 #endif
 
+/* -- the application is frozen ----------------------------------------------------------------- */
+
+static struct xa_switch_t frozen_spy;
+static struct node *frozen_node;
+static int freeze_at_commit; /* before the first commit; else before the second vote */
+static int votes, commits;
+
+/*
+ * Frozen, and no longer held for alive: closing any descriptor of a file takes all of a process's
+ * locks on it away, so that others find the incarnation's lock free, and fence it.
+ */
+static void freeze(void)
+{
+    char path[PATH_MAX];
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s/node/incarnations", frozen_node->dir);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    must(fd >= 0 && close(fd) == 0, "let go of the lock");
+    must(raise(SIGSTOP) == 0, "stop");
+}
+
+static int frozen_prepare(XID *xid, int rmid, long flags)
+{
+    if (++votes == 2 && !freeze_at_commit)
+        freeze();
+    return hf_mariadb_switch.xa_prepare_entry(xid, rmid, flags);
+}
+
+static int frozen_commit(XID *xid, int rmid, long flags)
+{
+    if (++commits == 1 && freeze_at_commit)
+        freeze();
+    return hf_mariadb_switch.xa_commit_entry(xid, rmid, flags);
+}
+
+static void two_databases(struct node *n, const struct xa_switch_t *xa)
+{
+    static const char *const databases[] = {"crash", "crash_b"};
+    hf_tm_config config = HF_TM_CONFIG_INIT;
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof(path), "%s/node", n->dir);
+    config.dir = path;
+    config.log = told;
+    config.user = n;
+    must(hf_tm_open(&config, &n->tm) == HF_OK, "open the node");
+    for (int i = 0; i < 2; i++) {
+        hf_rm_config rm = HF_RM_CONFIG_INIT;
+
+        rm.name = databases[i];
+        rm.xa = xa;
+        rm.ext = &hf_mariadb_ext;
+        rm.open_info = my_info(databases[i], "proof=marker");
+        must(hf_rm_register(n->tm, &rm, i == 0 ? &n->sql : &n->kv) == HF_OK, "register");
+    }
+    must(hf_tm_start(n->tm, 0) == HF_OK, "start");
+    node_instances(n);
+}
+
+/* Thaws in the end, and goes on as if nothing had been. */
+static void frozen(struct node *n)
+{
+    char sql[64];
+    hf_tx *tx;
+
+    my_admin_conn = NULL; /* the parent's */
+    frozen_node = n;
+    frozen_spy = hf_mariadb_switch;
+    frozen_spy.xa_prepare_entry = frozen_prepare;
+    frozen_spy.xa_commit_entry = frozen_commit;
+    two_databases(n, &frozen_spy);
+    must(hf_tx_begin(n->tm, 0, &tx) == HF_OK, "begin");
+    must(hf_tx_enlist(tx, n->in_sql) == HF_OK && hf_tx_enlist(tx, n->in_kv) == HF_OK, "enlist");
+    (void)snprintf(sql, sizeof(sql), "INSERT INTO t VALUES (%d)", number);
+    must(mysql_query(hf_mariadb_conn(hf_instance_rmid(n->in_sql)), sql) == 0, "insert");
+    must(mysql_query(hf_mariadb_conn(hf_instance_rmid(n->in_kv)), sql) == 0, "insert");
+    _exit(hf_tx_commit(tx, NULL) == HF_OK ? 1 : 2);
+}
+
+static int in_b(void)
+{
+    char sql[128];
+
+    (void)snprintf(sql, sizeof(sql), "SELECT COUNT(*) FROM crash_b.t WHERE n = %d", number);
+    return (int)my_number(sql);
+}
+
+static void application__frozen_and_fenced_is_settled_before_it_thaws(void **state)
+{
+    struct node *n = *state;
+
+    my_database("crash_b");
+    for (freeze_at_commit = 0; freeze_at_commit < 2; freeze_at_commit++) {
+        struct timespec began, now;
+        int status = 0;
+        pid_t pid;
+
+        number++;
+        fflush(NULL);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0)
+            frozen(n);
+        assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+        if (!WIFSTOPPED(status))
+            fail_msg("it did not freeze, status %x", (unsigned)status);
+        (void)clock_gettime(CLOCK_MONOTONIC, &began);
+        two_databases(n, &hf_mariadb_switch);
+        assert_int_equal(settle(n).unconfirmed, 0);
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        assert_in_range((now.tv_sec - began.tv_sec) * 1000, 0, SETTLE_MS_MAX);
+        assert_int_equal(in_sql(), freeze_at_commit);
+        assert_int_equal(in_b(), freeze_at_commit);
+        assert_int_equal(kill(pid, SIGCONT), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        /* Whatever it believes, it was too late to change anything. */
+        assert_int_equal(WEXITSTATUS(status), freeze_at_commit ? 1 : 2);
+        assert_int_equal(settle(n).unconfirmed, 0);
+        assert_int_equal(in_sql(), freeze_at_commit);
+        assert_int_equal(in_b(), freeze_at_commit);
+        node_close(n);
+    }
+}
+
 /* -- the server is killed ---------------------------------------------------------------------- */
 
 enum when { NEVER, BEFORE, AFTER };
@@ -518,6 +645,7 @@ int main(void)
         T(application__killed_with_a_session_that_hangs_on_is_settled),
         T(application__killed_without_a_marker_is_unconfirmed_at_worst),
 #endif
+        T(application__frozen_and_fenced_is_settled_before_it_thaws),
         T(server__killed_around_each_call_is_settled),
     };
     int failed = cmocka_run_group_tests_name("crash.mariadb", tests, NULL, NULL);
