@@ -2,7 +2,7 @@
  * rm/mariadb/answers.c - the one table from MariaDB's error numbers to XA's codes.
  *
  * Careful where it costs nothing: a number that is not in the table is "the server said no and did
- * nothing" (MY_REFUSED), which is XAER_RMERR at xa_start(), a no at the vote, and XA_RETRY at a
+ * nothing" (MY_REFUSED), which is XAER_RMFAIL at xa_start(), a no at the vote, and XA_RETRY at a
  * commit in phase two, because a server that refuses to commit still has the branch. Numbers of the
  * client library are all MY_LOST: after them nobody knows what the server has read.
  *
@@ -88,14 +88,14 @@ int hf__my_answers_rollback(unsigned native)
 int hf__my_answers_start(unsigned native)
 {
     switch (hf__my_answers_kind(native)) {
-    case MY_LOST:
-        return XAER_RMFAIL;
     case MY_DUPID:
         return XAER_DUPID;
     case MY_OUTSIDE:
         return XAER_OUTSIDE;
-    default:
-        return XAER_RMERR; /* XA_RB... and XAER_NOTA are for TMJOIN and TMRESUME only */
+    case MY_STATE:
+        return XAER_RMERR;
+    default: /* XA START may have gone through, and what follows it not */
+        return XAER_RMFAIL;
     }
 }
 

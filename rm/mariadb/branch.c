@@ -82,17 +82,19 @@ static int answer_at_once(struct my_session *s, int answer, long flags)
 /* -- what an answer means ---------------------------------------------------------------------- */
 
 /*
- * The savepoint is gone. By the server itself, if the branch is in its state ROLLBACK ONLY: then
- * the user's last error says why, if the user stopped there. False if the connection is lost.
+ * XA END, if it is still needed; 0 if the connection is lost. Its answer tells, too, whether the
+ * server has rolled back by itself, which takes the savepoint away: then the user's last error says
+ * why, if the user stopped there. why: NULL, or the error number known so far.
  */
-static int find_out(struct my_session *s, unsigned *why)
+static int end_it(struct my_session *s, const XID *xid, unsigned *why)
 {
     char sql[MY_MESSAGE_SIZE];
     unsigned native;
 
-    hf__my_message_end(sql, &s->op_xid);
+    hf__my_message_end(sql, xid);
     native = hf__my_session_run(s, sql);
-    if (native == ER_XAER_RMFAIL && strstr(mysql_error(s->conn), "ROLLBACK ONLY") != NULL)
+    if (why != NULL && *why == ER_SP_DOES_NOT_EXIST && native == ER_XAER_RMFAIL &&
+        strstr(mysql_error(s->conn), "ROLLBACK ONLY") != NULL)
         *why = hf__my_answers_kind(s->user_error) == MY_NO ? s->user_error : ER_XA_RBROLLBACK;
     return hf__my_answers_kind(native) != MY_LOST;
 }
@@ -104,9 +106,9 @@ static int give_up(struct my_session *s, unsigned why, int was_committing)
     unsigned native;
     int ended;
 
-    if (why == ER_SP_DOES_NOT_EXIST && !find_out(s, &why))
+    if (!end_it(s, &s->op_xid, &why))
         return hf__my_session_lose(s);
-    hf__my_message_abandon(sql, &s->op_xid);
+    hf__my_message_rollback(sql, &s->op_xid);
     native = hf__my_session_run(s, sql);
     switch (hf__my_answers_kind(native)) {
     case MY_FINE:
@@ -426,10 +428,9 @@ int hf__my_branch_rollback(struct my_session *s, const XID *xid, long flags)
         rc = XAER_PROTO; /* not prepared: its own rmid has to */
     if (rc != XA_OK)
         return answer_at_once(s, rc, flags);
-    if (s->branch == MY_ACTIVE || s->branch == MY_SPOILT)
-        hf__my_message_abandon(sql, xid);
-    else
-        hf__my_message_rollback(sql, xid);
+    if ((s->branch == MY_ACTIVE || s->branch == MY_SPOILT) && !end_it(s, xid, NULL))
+        return hf__my_session_lose(s);
+    hf__my_message_rollback(sql, xid);
     return ask(s, MY_OP_ROLLBACK, xid, sql, flags);
 }
 

@@ -124,17 +124,6 @@ void hf__my_message_rollback(char *ret, const XID *xid)
     (void)snprintf(ret, MY_MESSAGE_SIZE, "XA ROLLBACK %s", literal(l, xid));
 }
 
-void hf__my_message_abandon(char *ret, const XID *xid)
-{
-    char l[LITERAL_SIZE];
-
-    (void)literal(l, xid);
-    (void)snprintf(ret, MY_MESSAGE_SIZE,
-                   "BEGIN NOT ATOMIC BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; "
-                   "XA END %s; END; XA ROLLBACK %s; END",
-                   l, l);
-}
-
 void hf__my_message_kill(char *ret, const XID *xid, int query_only)
 {
     char k[KEY_SIZE];

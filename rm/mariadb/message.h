@@ -19,8 +19,6 @@ void hf__my_message_vote(char *ret, const XID *xid, const char *marker, int one_
 void hf__my_message_end(char *ret, const XID *xid);
 void hf__my_message_commit(char *ret, const XID *xid);
 void hf__my_message_rollback(char *ret, const XID *xid);
-/* XA END, which may fail, and XA ROLLBACK. */
-void hf__my_message_abandon(char *ret, const XID *xid);
 /* End the session, or what it runs, that holds the lock of xid; fails if there is none. */
 void hf__my_message_kill(char *ret, const XID *xid, int query_only);
 /* The number of that session, NULL if there is none. */

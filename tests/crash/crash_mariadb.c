@@ -595,6 +595,42 @@ static void node__cancels_what_runs_when_the_time_is_over(void **state)
     node_close(n);
 }
 
+/* Branches of others in the scan: another transaction manager's, and another node's. */
+static void node__leaves_the_branches_of_others_alone(void **state)
+{
+    static const char *const others[] = {
+        "'theirs'", "X'0102',X'03',131077",
+        "X'00000000000000000000000000000000000000010000000000000001',"
+        "X'0000000100000001',1212568664"};
+    struct node *n = *state;
+    MYSQL *conn[3];
+    char sql[256];
+
+    for (int i = 0; i < 3; i++) {
+        conn[i] = my_connect();
+        my_do(conn[i], "USE crash");
+        (void)snprintf(sql, sizeof(sql), "XA START %s", others[i]);
+        my_do(conn[i], sql);
+        (void)snprintf(sql, sizeof(sql), "INSERT INTO t VALUES (%d)", ++number);
+        my_do(conn[i], sql);
+        (void)snprintf(sql, sizeof(sql), "XA END %s", others[i]);
+        my_do(conn[i], sql);
+        (void)snprintf(sql, sizeof(sql), "XA PREPARE %s", others[i]);
+        my_do(conn[i], sql);
+    }
+    node_open(n, &hf_mariadb_switch, "proof=marker");
+    node_instances(n);
+    t_ok(hf_tm_recover(n->tm, NULL));
+    t_ok(hf_tm_recover(n->tm, NULL));
+    assert_int_equal(prepared(), 3);
+    for (int i = 0; i < 3; i++) { /* and their sessions are alive */
+        (void)snprintf(sql, sizeof(sql), "XA ROLLBACK %s", others[i]);
+        my_do(conn[i], sql);
+        mysql_close(conn[i]);
+    }
+    node_close(n);
+}
+
 /* The same name for another database: nothing is concluded from it. */
 static void node__notices_another_database_under_the_name(void **state)
 {
@@ -639,6 +675,7 @@ int main(void)
         T(node__commits_everywhere_and_rolls_back_everywhere),
         T(node__takes_two_databases_of_one_server),
         T(node__cancels_what_runs_when_the_time_is_over),
+        T(node__leaves_the_branches_of_others_alone),
         T(node__notices_another_database_under_the_name),
 #ifdef HF_FAULTS
         T(application__killed_anywhere_is_settled_and_proved),

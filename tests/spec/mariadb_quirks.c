@@ -397,6 +397,70 @@ static void xids__two_databases_of_one_server_do_not_meet(void **state)
     my_close(3);
 }
 
+/* -- what a user may set and make -------------------------------------------------------------- */
+
+/* Our compound statements have to be read in every mode that a user may choose. */
+static void sql_mode__changes_nothing(void **state)
+{
+    static const char *const modes[] = {"ORACLE", "ANSI", "TRADITIONAL", "NO_BACKSLASH_ESCAPES",
+                                        ""};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        XID x = new_xid();
+
+        my_user(1, "SET sql_mode = '%s'", modes[i]);
+        my_work(1, &x, 1);
+        my_xa(XA_OK, 1, my->xa_rollback_entry(&x, 1, TMNOFLAGS));
+        my_work(1, &x, 1);
+        my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+        my_xa(XA_OK, 1, my->xa_rollback_entry(&x, 1, TMNOFLAGS));
+        my_work(1, &x, 10 + (long)i);
+        my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+        my_xa(XA_OK, 1, my->xa_commit_entry(&x, 1, TMNOFLAGS));
+    }
+    assert_int_equal(rows(), sizeof(modes) / sizeof(modes[0]));
+}
+
+/* It goes with the session, and the branch's other work does not depend on it. */
+static void temporary_table__does_not_keep_a_branch_from_committing(void **state)
+{
+    for (int hangs = 0; hangs < 2; hangs++) {
+        XID x = new_xid();
+
+        (void)state;
+        my_user(1, "CREATE TEMPORARY TABLE mine (n INT) ENGINE=InnoDB");
+        my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+        my_user(1, "INSERT INTO mine VALUES (1)");
+        my_user(1, "INSERT INTO t VALUES (%d)", hangs);
+        my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+        my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+        if (hangs)
+            t_ok(hf_mariadb_ext.detach(NULL, 2, &x, NULL, 0));
+        my_xa(XA_OK, 1 + hangs, my->xa_commit_entry(&x, 1 + hangs, TMNOFLAGS));
+        if (!hangs)
+            my_user(1, "DROP TEMPORARY TABLE mine");
+    }
+    assert_int_equal(rows(), 2);
+}
+
+/* A savepoint of the user's, and a rollback to it, are the user's business. */
+static void savepoints__of_the_user_work(void **state)
+{
+    XID x = new_xid();
+
+    (void)state;
+    my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+    my_user(1, "INSERT INTO t VALUES (1)");
+    my_user(1, "SAVEPOINT here");
+    my_user(1, "INSERT INTO t VALUES (2)");
+    my_user(1, "ROLLBACK TO here");
+    my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+    my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    my_xa(XA_OK, 1, my->xa_commit_entry(&x, 1, TMNOFLAGS));
+    assert_int_equal(rows(), 1);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -419,6 +483,9 @@ int main(void)
         T(by_hand__a_connection_made_anew_is_lost),
         T(by_hand__rows_unread_get_no_yes),
         T(rolled_back__a_deadlock_is_told_as_one),
+        T(sql_mode__changes_nothing),
+        T(temporary_table__does_not_keep_a_branch_from_committing),
+        T(savepoints__of_the_user_work),
         T(xids__of_any_bytes_come_back_as_they_were),
         T(xids__two_databases_of_one_server_do_not_meet),
     };

@@ -22,7 +22,8 @@
  * holdfast_identity with one row: which database this is. A copy of a database has to have that
  * table dropped before it is used as another one.
  *
- * What the user may do in a branch: everything that MariaDB allows between XA START and XA END. Who
+ * What the user may do in a branch: everything that MariaDB allows between XA START and XA END, but
+ * for a savepoint of the name holdfast, which is ours, and RELEASE_ALL_LOCKS(). Who
  * ends the branch by hand (XA END, XA ROLLBACK, a reset of the connection) gets XA_RBPROTO at the
  * vote: nothing is committed that the vote did not see. Tables of engines without transactions
  * (Aria, MyISAM) are not covered by any rollback.
