@@ -11,7 +11,9 @@
 #include "support/mariadb_t.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 
 #include "holdfast/internal/fault.h"
@@ -423,6 +425,110 @@ static void application__frozen_and_fenced_is_settled_before_it_thaws(void **sta
     }
 }
 
+/* -- killed under load ------------------------------------------------------------------------- */
+
+enum { LOAD_THREADS = 4, LOAD_KILLS = 10, LOAD_MS_MAX = 300, LOAD_FIRST = 1000000 };
+
+static hf_rm *load_rm[2];
+static hf_tm *load_tm;
+static int load_tell;
+static _Atomic int load_next;
+
+/* Transactions over both databases, each told once it is acknowledged, until the process dies. */
+static void *load(void *arg)
+{
+    hf_instance *in[2];
+
+    for (int i = 0; i < 2; i++)
+        must(hf_instance_open(load_rm[i], &in[i]) == HF_OK, "open");
+    for (;;) {
+        int n = atomic_fetch_add(&load_next, 1);
+        char sql[64];
+        hf_tx *tx;
+
+        (void)snprintf(sql, sizeof(sql), "INSERT INTO t VALUES (%d)", n);
+        must(hf_tx_begin(load_tm, 0, &tx) == HF_OK, "begin");
+        for (int i = 0; i < 2; i++) {
+            must(hf_tx_enlist(tx, in[i]) == HF_OK, "enlist");
+            must(mysql_query(hf_mariadb_conn(hf_instance_rmid(in[i])), sql) == 0, "insert");
+        }
+        must(hf_tx_commit(tx, NULL) == HF_OK, "commit");
+        must(write(load_tell, &n, sizeof(n)) == sizeof(n), "tell");
+    }
+    return arg;
+}
+
+static void load_until_killed(struct node *n)
+{
+    pthread_t thread;
+
+    my_admin_conn = NULL; /* the parent's */
+    two_databases(n, &hf_mariadb_switch);
+    load_tm = n->tm;
+    load_rm[0] = n->sql;
+    load_rm[1] = n->kv;
+    for (int i = 0; i < LOAD_THREADS; i++)
+        must(pthread_create(&thread, NULL, load, NULL) == 0, "thread");
+    for (;;)
+        (void)pause();
+}
+
+/* Kill it at a random moment. Returns how many were acknowledged, all of which have to be there. */
+static int load_and_kill(struct node *n, unsigned *seed)
+{
+    int fds[2], number_acked, acked = 0;
+    static int list[1 << 16];
+    pid_t pid;
+
+    assert_int_equal(pipe(fds), 0);
+    fflush(NULL);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        load_tell = fds[1];
+        load_until_killed(n);
+    }
+    (void)close(fds[1]);
+    assert_int_equal(read(fds[0], &list[acked++], sizeof(int)), sizeof(int)); /* it works */
+    my_sleep_ms(rand_r(seed) % LOAD_MS_MAX);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    while (acked < 1 << 16 && read(fds[0], &number_acked, sizeof(int)) == sizeof(int))
+        list[acked++] = number_acked;
+    (void)close(fds[0]);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    two_databases(n, &hf_mariadb_switch);
+    assert_int_equal(settle(n).unconfirmed, 0);
+    for (int i = 0; i < acked; i++) {
+        number = list[i];
+        assert_int_equal(in_sql(), 1);
+        assert_int_equal(in_b(), 1);
+    }
+    node_close(n);
+    return acked;
+}
+
+static void application__killed_under_load_loses_nothing(void **state)
+{
+    unsigned seed = (unsigned)time(NULL);
+    int before = number, acked = 0;
+
+    my_database("crash_b");
+    print_message("  seed %u\n", seed);
+    atomic_store(&load_next, LOAD_FIRST);
+    for (int i = 0; i < LOAD_KILLS; i++) {
+        acked += load_and_kill(*state, &seed);
+        assert_int_equal(my_number("SELECT COUNT(*) FROM (SELECT n FROM crash.t WHERE n >= 1000000 "
+                                   "EXCEPT SELECT n FROM crash_b.t) AS alone"),
+                         0);
+        assert_int_equal(my_number("SELECT COUNT(*) FROM (SELECT n FROM crash_b.t WHERE n >= "
+                                   "1000000 EXCEPT SELECT n FROM crash.t) AS alone"),
+                         0);
+        atomic_store(&load_next, LOAD_FIRST * (i + 2)); /* the child's own was lost with it */
+    }
+    print_message("  %d acknowledged, %d kills\n", acked, LOAD_KILLS);
+    number = before;
+}
+
 /* -- the server is killed ---------------------------------------------------------------------- */
 
 enum when { NEVER, BEFORE, AFTER };
@@ -682,6 +788,7 @@ int main(void)
         T(application__killed_with_a_session_that_hangs_on_is_settled),
         T(application__killed_without_a_marker_is_unconfirmed_at_worst),
 #endif
+        T(application__killed_under_load_loses_nothing),
         T(application__frozen_and_fenced_is_settled_before_it_thaws),
         T(server__killed_around_each_call_is_settled),
     };
