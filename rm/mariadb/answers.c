@@ -7,8 +7,8 @@
  * client library are all MY_LOST: after them nobody knows what the server has read.
  *
  * MariaDB says XAER_RMFAIL (1399) of a session in the wrong state, which is not what XA means by
- * it. Nor may its XAER_NOTA (1397) be passed on as it is: it says so of a branch that is prepared
- * while its old session hangs on (branch.c looks).
+ * it. Its XAER_NOTA (1397) it also says of a branch that is prepared while its old session hangs on
+ * (branch.c looks first, and says which).
  *
  * tests/unit/mariadb/test_answers.c provokes each row on a real server, or says why it cannot.
  *

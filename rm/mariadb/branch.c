@@ -13,11 +13,11 @@
  *       savepoint was there, so the transaction is the one that xa_start() began.
  *   B3  XA_RB... to prepare or to a commit in one phase comes only when the branch is gone: an XA
  *       ROLLBACK went through, or there was nothing left for one.
- *   B4  Before a branch of another session is completed it is looked for (recover.c). The server
- *       would say XAER_NOTA of one that a session still holds, and worse of one whose session is
- *       just ending. A held one is XA_RETRY to a commit and XAER_PROTO to a rollback: the
- *       transaction manager, who knows whether that session is stale, may call detach (ext.c) and
- *       ask again.
+ *   B4  Before a branch of another session is completed it is looked for (recover.c). One that a
+ *       session still holds is XAER_NOTA, as the server itself says: no branch that this one may
+ *       touch. The transaction manager sees it in the list all the same, knows whether that session
+ *       is stale, and may call detach (ext.c) and ask again. One whose session is just ending would
+ *       be worse: the server says OK, and does nothing.
  *   B5  What is not known is XAER_RMFAIL, and the connection is shut down.
  *
  * xa_end() sends nothing: XA END travels with the vote, the commit in one phase or the rollback. An
@@ -368,8 +368,8 @@ int hf__my_branch_prepare(struct my_session *s, const XID *xid, long flags)
     return ask(s, MY_OP_PREPARE, xid, sql, flags);
 }
 
-/* May a branch be completed that is not of this session? held: the answer if another has it. */
-static int look(struct my_session *s, const XID *xid, int held)
+/* May a branch be completed that is not of this session? unknown: the answer if nobody can tell. */
+static int look(struct my_session *s, const XID *xid, int unknown)
 {
     enum my_place place = MY_NOWHERE;
     unsigned native = hf__my_recover_look(s, xid, &place);
@@ -377,14 +377,15 @@ static int look(struct my_session *s, const XID *xid, int held)
     if (hf__my_answers_kind(native) == MY_LOST)
         return hf__my_session_lose(s);
     if (native != 0)
-        return held;
+        return unknown;
     switch (place) {
     case MY_FREE:
         return XA_OK;
     case MY_HELD:
-        return held;
-    default:
+        hf__my_words_note(ER_XAER_NOTA, "mariadb: prepared, and held by another session");
         return XAER_NOTA;
+    default: /* what is not prepared its own rmid has to complete */
+        return hf__my_session_elsewhere(s, xid) ? XAER_PROTO : XAER_NOTA;
     }
 }
 
@@ -424,8 +425,6 @@ int hf__my_branch_rollback(struct my_session *s, const XID *xid, long flags)
     if (has(s, xid) ? s->association != MY_NONE : s->branch != MY_ABSENT)
         return XAER_PROTO;
     rc = has(s, xid) ? XA_OK : look(s, xid, XAER_PROTO);
-    if (rc == XAER_NOTA && hf__my_session_elsewhere(s, xid))
-        rc = XAER_PROTO; /* not prepared: its own rmid has to */
     if (rc != XA_OK)
         return answer_at_once(s, rc, flags);
     if ((s->branch == MY_ACTIVE || s->branch == MY_SPOILT) && !end_it(s, xid, NULL))

@@ -49,7 +49,7 @@ int hf__my_words_end(int xa_code)
         {XAER_DUPID, "mariadb: the branch exists already"},
         {XAER_RMERR, "mariadb: the connection still has an unfinished branch"},
         {XAER_RMFAIL, "mariadb: the connection was lost: close the instance"},
-        {XA_RETRY, "mariadb: another session still holds the branch"},
+        {XA_RETRY, "mariadb: the server refuses it, and still has the branch"},
         {XA_RBROLLBACK, "mariadb: the branch was told to fail"},
     };
 

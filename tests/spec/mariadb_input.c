@@ -321,7 +321,7 @@ static void rights__a_session_of_another_user_is_not_ended(void **state)
     my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
     assert_int_not_equal(hf_mariadb_ext.detach(NULL, 2, &x, NULL, 0), 0);
     assert_int_equal(my_native(2), ER_KILL_DENIED_ERROR);
-    my_xa(XA_RETRY, 2, my->xa_commit_entry(&x, 2, TMNOFLAGS));
+    my_xa(XAER_NOTA, 2, my->xa_commit_entry(&x, 2, TMNOFLAGS));
     my_xa(XA_OK, 1, my->xa_commit_entry(&x, 1, TMNOFLAGS));
     my_close(1);
     my_close(2);

@@ -38,16 +38,23 @@ static long rows(void)
 
 /* -- a session that hangs on ------------------------------------------------------------------- */
 
-static void hanging__commit_is_not_taken_as_done(void **state)
+static void hanging__is_told_from_a_branch_that_is_not_there(void **state)
 {
+    enum hf_probe probe = HF_PROBE_UNKNOWN;
     XID x = new_xid();
 
     (void)state;
     my_work(1, &x, 1);
     my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
-    my_xa(XA_RETRY, 2, my->xa_commit_entry(&x, 2, TMNOFLAGS)); /* the server says XAER_NOTA */
-    my_xa(XAER_PROTO, 2, my->xa_rollback_entry(&x, 2, TMNOFLAGS));
-    assert_true(my_lists(2, &x));
+    for (int i = 0; i < 2; i++) {
+        my_xa(XAER_NOTA, 2,
+              i == 0 ? my->xa_commit_entry(&x, 2, TMNOFLAGS)
+                     : my->xa_rollback_entry(&x, 2, TMNOFLAGS));
+        assert_non_null(strstr(my_words(2), "held by another session"));
+        t_ok(hf_mariadb_ext.probe(NULL, 2, &x, NULL, 0, &probe));
+        assert_int_equal(probe, HF_PROBE_PREPARED); /* which is how recovery knows better */
+        assert_true(my_lists(2, &x));
+    }
     my_xa(XA_OK, 1, my->xa_commit_entry(&x, 1, TMNOFLAGS));
     my_xa(XAER_NOTA, 2, my->xa_commit_entry(&x, 2, TMNOFLAGS)); /* and now it is true */
     assert_int_equal(rows(), 1);
@@ -111,12 +118,12 @@ static void hanging__detach_never_ends_its_own_session(void **state)
     my_xa(XA_OK, 1, my->xa_commit_entry(&x, 1, TMNOFLAGS));
 }
 
-/* XA_RETRY is what it says: the old session may still be there for a moment. */
+/* The old session may still be there for a moment. */
 static int commit_in_the_end(int rmid, XID *x)
 {
-    int rc = XA_RETRY;
+    int rc = XAER_NOTA;
 
-    for (int i = 0; i < 100 && rc == XA_RETRY; i++)
+    for (int i = 0; i < 100 && rc == XAER_NOTA && my_lists(rmid, x); i++)
         rc = my->xa_commit_entry(x, rmid, TMNOFLAGS);
     return rc;
 }
@@ -466,7 +473,7 @@ static void savepoints__of_the_user_work(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(hanging__commit_is_not_taken_as_done),
+        T(hanging__is_told_from_a_branch_that_is_not_there),
         T(hanging__detach_ends_it_and_the_branch_commits),
         T(hanging__detach_ends_it_and_the_branch_rolls_back),
         T(hanging__detach_kills_no_innocent_session),

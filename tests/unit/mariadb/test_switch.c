@@ -410,6 +410,7 @@ static void other_rmid__cannot_complete_what_is_not_prepared(void **state)
     bring(S2, &x);
     my_xa(XAER_PROTO, OTHER, my->xa_prepare_entry(&x, OTHER, TMNOFLAGS));
     my_xa(XAER_PROTO, OTHER, my->xa_commit_entry(&x, OTHER, TMONEPHASE));
+    my_xa(XAER_PROTO, OTHER, my->xa_commit_entry(&x, OTHER, TMNOFLAGS));
     my_xa(XAER_PROTO, OTHER, my->xa_rollback_entry(&x, OTHER, TMNOFLAGS));
     my_xa(XAER_RMERR, OTHER, my->xa_start_entry(&x, OTHER, TMJOIN));
     my_xa(XAER_DUPID, OTHER, my->xa_start_entry(&x, OTHER, TMNOFLAGS)); /* the server knows */
