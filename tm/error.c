@@ -101,10 +101,22 @@ int hf__error(int code, int native, const char *format, ...)
 
     last_error.code = code;
     last_error.native_code = native;
+    last_error.xa_code = XA_OK;
     va_start(args, format);
     (void)vsnprintf(last_error.text, sizeof(last_error.text), format,
                     args); /* cut is good enough */
     va_end(args);
+    return code;
+}
+
+int hf_error_set(int code, int native_code, const char *text)
+{
+    return hf__error(code, native_code, "%s", text != NULL ? text : "");
+}
+
+int hf__error_xa(int code, int xa_code)
+{
+    last_error.xa_code = xa_code;
     return code;
 }
 

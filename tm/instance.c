@@ -40,8 +40,9 @@ static int xa_failed(const hf_instance *instance, const char *call, int code)
 
     strcpy(text, "it gives no reason");
     hf__instance_error(instance, &native, text, sizeof(text));
-    return hf__error(HF_ERM, native != 0 ? native : code, "%s: %s answered %s: %s",
-                     instance->rm->name, call, hf__xa_name(code), text);
+    (void)hf__error(HF_ERM, native != 0 ? native : code, "%s: %s answered %s: %s",
+                    instance->rm->name, call, hf__xa_name(code), text);
+    return hf__error_xa(HF_ERM, code);
 }
 
 /* Ask the store who it is, and whether it keeps what it acknowledges. why: what it has to say of

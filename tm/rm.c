@@ -55,10 +55,10 @@ int hf__copy_sized(void *to, size_t to_size, const void *from, size_t from_size,
     return HF_OK;
 }
 
-static int check_switch(const char *rm, const struct xa_switch_t *xa)
+int hf_switch_check(const char *rm, const struct xa_switch_t *xa)
 {
-    if (xa == NULL)
-        return hf__error(HF_EINVAL, 0, "%s: the switch is null", rm);
+    if (rm == NULL || xa == NULL)
+        return hf__error(HF_EINVAL, 0, "%s: the switch is null", rm != NULL ? rm : "no name");
     if (memchr(xa->name, '\0', sizeof(xa->name)) == NULL)
         return hf__error(HF_ESWITCH, 0, "%s: the switch's name has no end within %d bytes", rm,
                          RMNAMESZ);
@@ -96,7 +96,7 @@ static int check_config(const hf_rm_config *cfg)
     rc = check_string(cfg->name, "open", cfg->open_info);
     if (rc == HF_OK)
         rc = check_string(cfg->name, "close", cfg->close_info);
-    return rc == HF_OK ? check_switch(cfg->name, cfg->xa) : rc;
+    return rc == HF_OK ? hf_switch_check(cfg->name, cfg->xa) : rc;
 }
 
 /* Put it into the tm's list, unless its name is there. */

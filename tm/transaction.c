@@ -322,8 +322,9 @@ static int tell_start(const hf_instance *instance, int code)
     int native = 0;
 
     hf__instance_error(instance, &native, text, sizeof(text));
-    return hf__error(HF_ERM, native != 0 ? native : code, "%s: xa_start answered %s: %s",
-                     instance->rm->name, hf__xa_name(code), text);
+    (void)hf__error(HF_ERM, native != 0 ? native : code, "%s: xa_start answered %s: %s",
+                    instance->rm->name, hf__xa_name(code), text);
+    return hf__error_xa(HF_ERM, code);
 }
 
 /* xa_start for a branch that is new, TMJOIN for one that was delisted, TMRESUME for one that was
@@ -456,8 +457,9 @@ static int end(hf_tx *tx, hf_instance *instance, long flags)
         return HF_OK;
     atomic_store(&tx->phase, HF__TX_ROLLBACK_ONLY);
     instance->broken = instance->broken || code == XAER_RMFAIL;
-    return hf__error(HF_ERM, code, "%s: xa_end answered %s: the transaction can only roll back",
-                     instance->rm->name, hf__xa_name(code));
+    (void)hf__error(HF_ERM, code, "%s: xa_end answered %s: the transaction can only roll back",
+                    instance->rm->name, hf__xa_name(code));
+    return hf__error_xa(HF_ERM, code);
 }
 
 int hf_tx_delist(hf_tx *tx, hf_instance *instance)

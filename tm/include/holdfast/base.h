@@ -60,6 +60,7 @@ typedef struct hf_error {
     int code;        /**< HF_E..., as the call returned it */
     int native_code; /**< errno, LMDB's or XA's code behind it; 0 if there is none */
     char text[256];  /**< what was attempted and why it failed; no secrets; lower case */
+    int xa_code;     /**< what an xa_ call answered, if that is what failed; else XA_OK */
 } hf_error;
 
 /** The version of the library, "major.minor.patch". Static. Any thread. */
@@ -78,6 +79,16 @@ HF_API const char *hf_outcome_name(int outcome);
 /** The calling thread's last failure; borrowed, valid until this thread's next failure. Never
     NULL. */
 HF_API const hf_error *hf_error_last(void);
+
+/**
+ * Make this the calling thread's last failure: for libraries that stand on this one.
+ *
+ * @param text  Copied, cut at 255 bytes; no secrets. NULL is "".
+ * @return code
+ *
+ * Threads: any.
+ */
+HF_API int hf_error_set(int code, int native_code, const char *text);
 
 /* -- transaction identifiers in text ---------------------------------------------------------- */
 

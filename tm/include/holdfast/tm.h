@@ -217,6 +217,18 @@ HF_API int hf_tm_open(const hf_tm_config *config, hf_tm **ret_tm) HF_MUST_CHECK;
  */
 HF_API int hf_rm_register(hf_tm *tm, const hf_rm_config *config, hf_rm **ret_rm) HF_MUST_CHECK;
 
+/**
+ * Is it a switch that hf_rm_register() takes? Nothing is called.
+ *
+ * @param name  For the text of the error.
+ * @retval HF_OK
+ * @retval HF_ESWITCH  version other than 0, a null entry, a name without a NUL.
+ * @retval HF_EINVAL   a null argument.
+ *
+ * Threads: any. Spec: [XA] 4.3.
+ */
+HF_API int hf_switch_check(const char *name, const struct xa_switch_t *xa);
+
 /** The name it was registered under; borrowed. */
 HF_API const char *hf_rm_name(const hf_rm *rm);
 
