@@ -174,6 +174,7 @@ struct shell {
     hf_result *result;
     struct flight *flights; /* room for one of each async branch: none ever moves */
     unsigned flown;         /* of flights, in use; 0 again when all have landed */
+    bool stop_decided;      /* when the decision is durable, the rest is left to hf_tx_finish() */
     struct flight small_flights[SMALL_FLIGHTS];
 };
 
@@ -424,16 +425,19 @@ static void do_log(struct shell *s, enum hf__act_kind kind)
                                                : HF__LOG_REFUSED);
 }
 
-static void run(struct shell *s)
+/* False: it has stopped at a durable decision. */
+static bool run(struct shell *s)
 {
+    bool stopped = false;
     struct hf__act act;
 
     /* Bound: the coordinator ends; tests/prop/walk.c walks it through. */
-    while ((act = hf__coord_next(s->c)).kind != HF__ACT_DONE) {
+    while (!stopped && (act = hf__coord_next(s->c)).kind != HF__ACT_DONE) {
         switch (act.kind) {
         case HF__ACT_FORCE:
         case HF__ACT_RECORD:
             do_log(s, act.kind);
+            stopped = s->stop_decided && act.kind == HF__ACT_FORCE && s->c->decision == HF__COMMIT;
             break;
         case HF__ACT_PROBE:
             do_probe(s, act);
@@ -454,7 +458,8 @@ static void run(struct shell *s)
         }
     }
     if (s->flights != s->small_flights)
-        free(s->flights);
+        free(s->flights); /* every vote was heard before the decision was forced */
+    return !stopped;
 }
 
 /* -- around it -------------------------------------------------------------------------------- */
@@ -522,7 +527,8 @@ static int finish(struct shell *s, hf_result *ret_result, bool committing)
     hf__tx_keep(tx, s->result, committing);
     hf__xid_make(&xid, tx->gtrid, 0, 0);
     release_instances(tx, outcome);
-    hf__tx_leave_thread(tx);
+    if (atomic_load(&tx->owner) != 0)
+        hf__tx_leave_thread(tx);
     hf__tx_leave(tx, outcome, s->result->owed > 0);
     for (unsigned i = 0; i < tx->sync_count; i++)
         if (tx->syncs[i].after != NULL)
@@ -563,15 +569,12 @@ static int check_completion(hf_tx *tx, const hf_result *ret_result)
     return rc == HF_OK ? check_threads(tx) : rc;
 }
 
-int hf_tx_commit(hf_tx *tx, hf_result *ret_result)
+/* The watchers, the deadline; then all that the coordinator asks for. As run(). */
+static bool commit(struct shell *s)
 {
-    hf_result result = HF_RESULT_INIT;
-    struct shell s = {.tx = tx, .result = &result};
-    int rc = check_completion(tx, ret_result);
+    hf_tx *tx = s->tx;
     bool rollback_only;
 
-    if (rc != HF_OK)
-        return rc;
     tx->watching = true;
     for (unsigned i = 0; i < tx->sync_count; i++) { /* a watcher may add watchers */
         hf_sync sync = tx->syncs[i];
@@ -582,18 +585,94 @@ int hf_tx_commit(hf_tx *tx, hf_result *ret_result)
     tx->watching = false;
     rollback_only = hf__deadline_leave(tx);
     if (tx->deadline_ms != 0 && hf__monotonic_ms() > tx->deadline_ms) {
-        note(&result, "", "deadline", XA_OK, 0,
+        note(s->result, "", "deadline", XA_OK, 0,
              "the transaction's time was over before it was committed");
         rollback_only = true;
     } else if (rollback_only) {
-        note(&result, "", "rollback-only", XA_OK, 0, "the transaction was set to roll back only");
+        note(s->result, "", "rollback-only", XA_OK, 0, "the transaction was set to roll back only");
     }
-    s.c = &tx->coord;
+    s->c = &tx->coord;
     order_by_rank(tx);
+    plan_calls(s);
+    hf__coord_init(s->c, tx->branches, tx->count);
+    hf__coord_commit(s->c, rollback_only);
+    return run(s);
+}
+
+int hf_tx_commit(hf_tx *tx, hf_result *ret_result)
+{
+    hf_result result = HF_RESULT_INIT;
+    struct shell s = {.tx = tx, .result = &result};
+    int rc = check_completion(tx, ret_result);
+
+    if (rc != HF_OK)
+        return rc;
+    (void)commit(&s);
+    return finish(&s, ret_result, true);
+}
+
+/* -- the same in two halves ------------------------------------------------------------------- */
+
+static unsigned count_untold(const hf_tx *tx)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < tx->count; i++)
+        count += tx->branches[i].state == HF__B_PREPARED;
+    return count;
+}
+
+int hf_tx_decide(hf_tx *tx, hf_result *ret_result, hf_tx **ret_rest)
+{
+    hf_result result = HF_RESULT_INIT;
+    struct shell s = {.tx = tx, .result = &result, .stop_decided = true};
+    int rc = check_completion(tx, ret_result);
+
+    if (rc == HF_OK && ret_rest == NULL)
+        rc = hf__error(HF_EINVAL, 0, "decide: nowhere to put the rest");
+    if (rc != HF_OK)
+        return rc;
+    *ret_rest = NULL;
+    if (commit(&s))
+        return finish(&s, ret_result, true);
+    result.outcome = HF_COMMITTED;
+    result.owed = count_untold(tx);
+    if (ret_result != NULL)
+        *ret_result = result;
+    hf__tx_leave_thread(tx);
+    (void)pthread_mutex_lock(&tx->tm->lock); /* T1 */
+    atomic_store(&tx->owner, 0);
+    (void)pthread_mutex_unlock(&tx->tm->lock);
+    atomic_store(&tx->decided, true);
+    *ret_rest = tx;
+    return HF_OK;
+}
+
+int hf_tx_finish(hf_tx *rest, hf_result *ret_result)
+{
+    hf_result result = HF_RESULT_INIT;
+    struct shell s = {.tx = rest, .result = &result};
+    int rc = hf__tx_check(rest);
+
+    if (rc == HF_OK && ret_result != NULL && ret_result->size != sizeof(*ret_result))
+        rc = hf__error(HF_EINVAL, 0, "hf_result has size %zu; this version knows %zu",
+                       ret_result->size, sizeof(*ret_result));
+    if (rc == HF_OK && !atomic_load(&rest->decided))
+        rc = hf__error(HF_ESTATE, 0, "finish: not a transaction that was decided");
+    for (unsigned i = 0; rc == HF_OK && i < rest->count; i++) {
+        const hf_instance *instance = rest->members[i].instance;
+
+        if (instance->rm->thread_bound && instance->thread != hf__thread())
+            rc = hf__error(HF_ETHREAD, 0, "%s: finish: the instance is bound to another thread",
+                           instance->rm->name);
+    }
+    if (rc == HF_OK && !atomic_exchange(&rest->decided, false))
+        rc = hf__error(HF_ESTATE, 0, "finish: another thread does");
+    if (rc != HF_OK)
+        return rc;
+    s.c = &rest->coord;
     plan_calls(&s);
-    hf__coord_init(s.c, tx->branches, tx->count);
-    hf__coord_commit(s.c, rollback_only);
-    run(&s);
+    (void)run(&s);
     return finish(&s, ret_result, true);
 }
 

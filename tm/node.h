@@ -147,6 +147,7 @@ struct hf_tx {
     unsigned char gtrid[HF__GTRID_SIZE];
     _Atomic int phase; /* enum hf__tx_phase */
     bool watching;     /* a watcher's `before` runs */
+    _Atomic bool decided; /* by hf_tx_decide(): hf_tx_finish() is due */
     hf_sync *syncs; /* inline ones at first */
     unsigned sync_count, sync_room;
     hf_sync inline_syncs[HF__TX_INLINE_SYNCS];

@@ -535,6 +535,8 @@ int hf_tx_resume(hf_tx *tx)
 
     if (rc == HF_OK && *find_current(tx->tm) != NULL)
         rc = hf__error(HF_ESTATE, 0, "resume: this thread has a transaction already");
+    if (rc == HF_OK && atomic_load(&tx->phase) == HF__TX_COMPLETING)
+        rc = hf__error(HF_ESTATE, 0, "resume: the transaction is completing");
     if (rc == HF_OK)
         rc = own(tx);
     if (rc != HF_OK)

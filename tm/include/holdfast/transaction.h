@@ -227,6 +227,41 @@ HF_API int hf_tx_watch(hf_tx *tx, const hf_sync *sync) HF_MUST_CHECK;
 HF_API int hf_tx_commit(hf_tx *tx, hf_result *ret_result) HF_MUST_CHECK;
 
 /**
+ * Decide the transaction as hf_tx_commit() does, and leave telling its branches to hf_tx_finish().
+ *
+ * Where a decision has been forced to the log, the call returns before any branch is told: the work
+ * is committed and survives a power cut, and the branches hold their locks until hf_tx_finish().
+ * The transaction belongs to nobody then and is *ret_rest; the thread has no current one; the
+ * instances are enlisted in it, so that they cannot be used or closed. Where no decision is needed
+ * (one branch, votes that are all read-only, a rollback), everything is done, and *ret_rest is NULL.
+ *
+ * @param ret_rest  Written whenever tx is not what it was. Not NULL: call hf_tx_finish() with it.
+ *                  A process that dies before leaves that to recovery.
+ *
+ * @return as hf_tx_commit(). With *ret_rest HF_OK: ret_result says COMMITTED, and in owed how many
+ * branches are to be told.
+ *
+ * Threads: the owner. Spec: [XA] 2.3; [TX] TX_COMMIT_DECISION_LOGGED.
+ */
+HF_API int hf_tx_decide(hf_tx *tx, hf_result *ret_result, hf_tx **ret_rest) HF_MUST_CHECK;
+
+/**
+ * Carry out what hf_tx_decide() has decided.
+ *
+ * @param rest        Freed, but for HF_ETHREAD, HF_EINVAL, HF_ESTATE and HF_EFORK.
+ * @param ret_result  As with hf_tx_commit().
+ *
+ * @retval HF_OK          as hf_tx_commit().
+ * @retval HF_EHEURISTIC, HF_EROLLEDBACK  the same: branches took decisions of their own.
+ * @retval HF_ETHREAD     one of its instances is bound to the thread that decided; nothing was done.
+ * @retval HF_ESTATE      not from hf_tx_decide(), or being finished already.
+ * @retval HF_EINVAL, HF_EFORK
+ *
+ * Threads: any, once. Spec: [XA] xa_commit(), xa_forget().
+ */
+HF_API int hf_tx_finish(hf_tx *rest, hf_result *ret_result);
+
+/**
  * Roll the transaction back everywhere.
  *
  * @param tx          As with hf_tx_commit().
