@@ -9,6 +9,7 @@
 packages_demo=(cmake ninja-build gcc libc6-dev liblmdb-dev libxxhash-dev libjansson-dev)
 packages_check=("${packages_demo[@]}" g++ libcmocka-dev binutils pkg-config python3 valgrind)
 packages_check+=(postgresql libpq-dev mariadb-server libmariadb-dev)
+packages_check+=(libinih-dev libdb-dev)
 
 # Print the packages among the arguments that are not installed.
 packages_missing()

@@ -10,7 +10,7 @@ hf_test_program(unit_canary unit "${PROJECT_SOURCE_DIR}/tests/unit/canary.c" "")
 hf_cli_test(canary cli-short
     "${CMAKE_CURRENT_LIST_DIR}/canary.sh" $<TARGET_FILE:unit_canary>)
 
-foreach(room IN ITEMS tm holder kv postgres mariadb)
+foreach(room IN ITEMS tm tx holder kv postgres mariadb)
     if(NOT TARGET hf_${room}_objects)
         continue()
     endif()
@@ -39,6 +39,10 @@ endif()
 if(TARGET holdfast_postgres)
     hf_cli_test(postgres_library cli-short "${CMAKE_CURRENT_LIST_DIR}/postgres_library.sh"
         "${PROJECT_SOURCE_DIR}" $<TARGET_FILE:holdfast> $<TARGET_FILE:holdfast_postgres>)
+endif()
+if(TARGET holdfast-tx)
+    hf_cli_test(tx_exports cli-short "${CMAKE_CURRENT_LIST_DIR}/tx_exports.sh"
+        "${PROJECT_SOURCE_DIR}" $<TARGET_FILE:holdfast-tx>)
 endif()
 
 if(TARGET bank)

@@ -51,6 +51,8 @@ static const struct verb {
      "take a node that was moved or copied as one that lives here"},
     {"recover", NULL, NULL, NODE | REASON | WAIT, 10, recover,
      "ask the processes that have the node open for a recovery pass"},
+    {"config", "check", "FILE", JSON, 0, config_check,
+     "check a configuration file, and the switches that it names"},
     {"help", NULL, NULL, 0, 0, help, "this text"},
     {"version", NULL, NULL, 0, 0, version, "the versions of holdfast and of LMDB"},
 };
@@ -226,7 +228,7 @@ static int check_call(const struct verb *v, int words, char **word, unsigned giv
         complain("%s: %s", text, words == 0 ? "its argument is missing" : "too many arguments");
         return USAGE;
     }
-    call->xid = words > 0 ? word[0] : NULL;
+    call->xid = call->file = words > 0 ? word[0] : NULL;
     if (call->node == NULL || call->node[0] == '\0')
         call->node = given & NODE ? NULL : getenv("HOLDFAST_NODE");
     if (v->options & NODE && (call->node == NULL || call->node[0] == '\0')) {

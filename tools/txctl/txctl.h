@@ -20,7 +20,8 @@ enum { JSON_SCHEMA = 1 };
 /* A command line, parsed. */
 struct call {
     const char *node;
-    const char *xid; /* the argument of tx show, tx why and tx forget */
+    const char *xid;  /* the argument of tx show, tx why and tx forget */
+    const char *file; /* the argument of config check */
     const char *reason;
     unsigned wait_s; /* --wait, or the verb's default */
     bool json;
@@ -39,6 +40,7 @@ int tx_forget(const struct call *call);
 int log_verify(const struct call *call);
 int log_adopt(const struct call *call);
 int recover(const struct call *call);
+int config_check(const struct call *call);
 
 /* -- recover.c ---------------------------------------------------------------------------- */
 

@@ -19,8 +19,9 @@ same options "$(sed -n 's/^  --\([a-z]\+\) .*/\1/p' "$dir/out" | sort)" \
 same 'exit codes' "$(sed -n 's/^exit: //p' "$dir/out" | tr ',' '\n' | awk '{ print $1 }')" \
     "$(sed -n 's/^\.It \([0-9]\)$/\1/p' "$page")"
 # The summaries, too.
-for verb in 'tx list' 'tx show' 'tx why' 'tx forget' 'log verify' 'log adopt' recover status; do
-    what="the man page on $verb" summary=$(sed -n "s/^  $verb\( XID\)\?  *//p" "$dir/out")
+for verb in 'tx list' 'tx show' 'tx why' 'tx forget' 'log verify' 'log adopt' recover status \
+    'config check'; do
+    what="the man page on $verb" summary=$(sed -n "s/^  $verb\( XID\| FILE\)\?  *//p" "$dir/out")
     check "does not say: $summary" grep -qiF -- "$summary" <(tr -s '\n ' ' ' <"$page")
     check 'txctl help says nothing' [ -n "$summary" ]
 done

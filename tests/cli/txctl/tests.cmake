@@ -11,6 +11,13 @@ foreach(script IN ITEMS usage dead live damage man adopt forget)
     set_tests_properties(cli.txctl_${script} PROPERTIES LABELS cli TIMEOUT ${hf_test_timeout})
 endforeach()
 
+if(TARGET holdfast-tx)
+    add_test(NAME cli.txctl_config
+        COMMAND "${CMAKE_CURRENT_LIST_DIR}/config.sh"
+            $<TARGET_FILE:txctl> $<TARGET_FILE:make_node> "${PROJECT_SOURCE_DIR}")
+    set_tests_properties(cli.txctl_config PROPERTIES LABELS cli TIMEOUT ${hf_test_timeout})
+endif()
+
 add_executable(txctl_server "${CMAKE_CURRENT_LIST_DIR}/server.c")
 target_link_libraries(txctl_server PRIVATE holdfast)
 add_test(NAME cli.txctl_server

@@ -7,5 +7,5 @@ add_test(NAME spec.xa_h
     COMMAND "${CMAKE_CURRENT_LIST_DIR}/xa_h.sh" "${CMAKE_C_COMPILER}" "${PROJECT_SOURCE_DIR}")
 add_test(NAME spec.headers
     COMMAND "${CMAKE_CURRENT_LIST_DIR}/alone.sh" "${CMAKE_C_COMPILER}" "${CMAKE_CXX_COMPILER}"
-        ${hf_public_bases})
+        ${hf_public_bases} "${PROJECT_SOURCE_DIR}/tm/tx/include")
 set_tests_properties(spec.xa_h spec.headers PROPERTIES LABELS spec TIMEOUT ${hf_test_timeout})

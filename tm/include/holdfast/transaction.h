@@ -233,7 +233,7 @@ HF_API int hf_tx_commit(hf_tx *tx, hf_result *ret_result) HF_MUST_CHECK;
  * is committed and survives a power cut, and the branches hold their locks until hf_tx_finish().
  * The transaction belongs to nobody then and is *ret_rest; the thread has no current one; the
  * instances are enlisted in it, so that they cannot be used or closed. Where no decision is needed
- * (one branch, votes that are all read-only, a rollback), everything is done, and *ret_rest is NULL.
+ * (one branch, votes that are all read-only, a rollback), everything is done: *ret_rest is NULL.
  *
  * @param ret_rest  Written whenever tx is not what it was. Not NULL: call hf_tx_finish() with it.
  *                  A process that dies before leaves that to recovery.
@@ -253,7 +253,7 @@ HF_API int hf_tx_decide(hf_tx *tx, hf_result *ret_result, hf_tx **ret_rest) HF_M
  *
  * @retval HF_OK          as hf_tx_commit().
  * @retval HF_EHEURISTIC, HF_EROLLEDBACK  the same: branches took decisions of their own.
- * @retval HF_ETHREAD     one of its instances is bound to the thread that decided; nothing was done.
+ * @retval HF_ETHREAD     an instance is bound to the thread that decided; nothing was done.
  * @retval HF_ESTATE      not from hf_tx_decide(), or being finished already.
  * @retval HF_EINVAL, HF_EFORK
  *
