@@ -4,6 +4,11 @@
  * A name is bound to what it reaches (L5) when the first instance of this opening reaches it. Every
  * later instance has to reach the same; if it does not, it is closed again and nothing is concluded
  * from it.
+ *
+ * A registry of all open instances, by rmid, is what ax_reg() finds them by. With one rmid for all
+ * (hf_rm_config.one_rmid) an instance belongs to the thread that opened it; those of one thread,
+ * also a recovery pass's, share that thread's xa_open: the first one calls it, and the last one
+ * calls xa_close.
  */
 #include <errno.h>
 #include <limits.h>
@@ -15,6 +20,10 @@
 
 /* One number space for the process: switches are shared by all nodes that it has open. */
 static _Atomic int next_rmid = 1;
+
+enum { RMID_BUCKETS = 256 };
+static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER; /* the innermost */
+static hf_instance *registry[RMID_BUCKETS];
 
 void hf__instance_error(const hf_instance *instance, int *ret_native, char *ret_text, size_t size)
 {
@@ -133,6 +142,122 @@ static void unreserve(hf_tm *tm)
     (void)pthread_mutex_unlock(&tm->lock);
 }
 
+/* -- the registry ----------------------------------------------------------------------------- */
+
+static hf_instance **bucket(int rmid)
+{
+    return &registry[(unsigned)rmid % RMID_BUCKETS];
+}
+
+static void enter_registry(hf_instance *instance)
+{
+    hf_instance **at = bucket(instance->rmid);
+
+    (void)pthread_mutex_lock(&registry_lock);
+    instance->next_of_rmid = *at;
+    *at = instance;
+    (void)pthread_mutex_unlock(&registry_lock);
+}
+
+static void leave_registry(hf_instance *instance)
+{
+    hf_instance **at = bucket(instance->rmid);
+
+    (void)pthread_mutex_lock(&registry_lock);
+    while (*at != NULL && *at != instance)
+        at = &(*at)->next_of_rmid;
+    if (*at != NULL)
+        *at = instance->next_of_rmid;
+    (void)pthread_mutex_unlock(&registry_lock);
+}
+
+hf_instance *hf__instance_of(int rmid, bool *ret_known)
+{
+    uint64_t self = hf__thread();
+    hf_instance *at;
+
+    *ret_known = rmid > 0 && rmid < atomic_load(&next_rmid);
+    (void)pthread_mutex_lock(&registry_lock);
+    at = *bucket(rmid);
+    while (at != NULL && (at->rmid != rmid || (at->rm->one_rmid && at->opener != self)))
+        at = at->next_of_rmid;
+    (void)pthread_mutex_unlock(&registry_lock);
+    return at;
+}
+
+/* Does the opener have its rmid open by another instance, too? */
+static bool is_shared(const hf_instance *instance)
+{
+    bool found = false;
+
+    if (!instance->rm->one_rmid)
+        return false;
+    (void)pthread_mutex_lock(&registry_lock);
+    for (const hf_instance *o = *bucket(instance->rmid); o != NULL; o = o->next_of_rmid)
+        found = found || (o != instance && o->rmid == instance->rmid &&
+                          o->opener == instance->opener && !o->broken);
+    (void)pthread_mutex_unlock(&registry_lock);
+    return found;
+}
+
+/* The opener has lost sight of its rmid: by whichever instance that came out. */
+static void lose_shared(const hf_instance *instance)
+{
+    (void)pthread_mutex_lock(&registry_lock);
+    for (hf_instance *o = *bucket(instance->rmid); o != NULL; o = o->next_of_rmid) {
+        if (o->rmid != instance->rmid || o->opener != instance->opener)
+            continue;
+        o->broken = true;
+        (void)hf__ax_leave(o);
+    }
+    (void)pthread_mutex_unlock(&registry_lock);
+}
+
+/* -- open and close --------------------------------------------------------------------------- */
+
+static int choose_rmid(hf_rm *rm, int *ret_rmid)
+{
+    int rmid = 0;
+
+    if (rm->one_rmid)
+        (void)pthread_mutex_lock(&rm->lock);
+    if (rm->one_rmid)
+        rmid = rm->rmid;
+    if (rmid == 0)
+        rmid = atomic_fetch_add(&next_rmid, 1);
+    if (rmid <= 0 || rmid == INT_MAX)
+        atomic_store(&next_rmid, INT_MAX);
+    else if (rm->one_rmid)
+        rm->rmid = rmid;
+    if (rm->one_rmid)
+        (void)pthread_mutex_unlock(&rm->lock);
+    *ret_rmid = rmid;
+    if (rmid <= 0 || rmid == INT_MAX)
+        return hf__error(HF_ELIMIT, 0, "%s: this process has used up its rmids", rm->name);
+    return HF_OK;
+}
+
+static int reach(hf_instance *instance)
+{
+    hf_rm *rm = instance->rm;
+    int code, rc;
+
+    if (is_shared(instance))
+        return HF_OK; /* by one that was bound */
+    code = rm->xa->xa_open_entry(rm->open_info, instance->rmid, TMNOFLAGS);
+    HF_FAULT("instance:opened");
+    if (code != XA_OK)
+        return xa_failed(instance, "xa_open", code);
+    rc = bind_instance(instance);
+    if (rc != HF_OK) {
+        hf_error why = *hf_error_last();
+
+        (void)rm->xa->xa_close_entry(rm->close_info, instance->rmid, TMNOFLAGS); /* unused so far */
+        (void)hf__error(why.code, why.native_code, "%s", why.text);
+    }
+    return rc;
+}
+
 int hf_instance_open(hf_rm *rm, hf_instance **ret)
 {
     hf_instance *instance;
@@ -150,33 +275,17 @@ int hf_instance_open(hf_rm *rm, hf_instance **ret)
         unreserve(rm->tm);
         return hf__error(HF_ENOMEM, ENOMEM, "%s: open an instance", rm->name);
     }
-    *instance = (hf_instance){.magic = HF__INSTANCE_MAGIC, .rm = rm};
-    instance->rmid = atomic_fetch_add(&next_rmid, 1);
-    if (instance->rmid <= 0 || instance->rmid == INT_MAX) {
-        atomic_store(&next_rmid, INT_MAX);
-        rc = hf__error(HF_ELIMIT, 0, "%s: this process has used up its rmids", rm->name);
-    } else {
-        int code = rm->xa->xa_open_entry(rm->open_info, instance->rmid, TMNOFLAGS);
-
-        HF_FAULT("instance:opened");
-        rc = code == XA_OK ? HF_OK : xa_failed(instance, "xa_open", code);
-        if (code == XA_OK) {
-            rc = bind_instance(instance);
-            if (rc != HF_OK) {
-                hf_error why = *hf_error_last();
-
-                (void)rm->xa->xa_close_entry(rm->close_info, instance->rmid,
-                                             TMNOFLAGS); /* unused so far */
-                (void)hf__error(why.code, why.native_code, "%s", why.text);
-            }
-        }
-    }
+    *instance = (hf_instance){.magic = HF__INSTANCE_MAGIC, .rm = rm, .opener = hf__thread()};
+    rc = choose_rmid(rm, &instance->rmid);
+    if (rc == HF_OK)
+        rc = reach(instance);
     if (rc != HF_OK) {
         instance->magic = 0;
         free(instance);
         unreserve(rm->tm);
         return rc;
     }
+    enter_registry(instance);
     *ret = instance;
     return HF_OK;
 }
@@ -199,7 +308,7 @@ int hf_instance_broken(const hf_instance *instance)
 int hf_instance_close(hf_instance *instance)
 {
     hf_rm *rm;
-    int rc, code;
+    int rc, code = XA_OK;
 
     if (instance == NULL)
         return HF_OK;
@@ -211,7 +320,13 @@ int hf_instance_close(hf_instance *instance)
         return rc;
     if (instance->tx != NULL)
         return hf__error(HF_EBUSY, 0, "%s: close an instance that is enlisted", rm->name);
-    code = rm->xa->xa_close_entry(rm->close_info, instance->rmid, TMNOFLAGS);
+    if (instance->outside != 0 && !(instance->broken && hf__ax_leave(instance)))
+        return hf__error(HF_EBUSY, 0, "%s: close an instance that has registered", rm->name);
+    leave_registry(instance);
+    if (instance->broken && rm->one_rmid)
+        lose_shared(instance);
+    if (!is_shared(instance))
+        code = rm->xa->xa_close_entry(rm->close_info, instance->rmid, TMNOFLAGS);
     rc = code == XA_OK ? HF_OK : xa_failed(instance, "xa_close", code);
     instance->magic = 0;
     free(instance);

@@ -98,6 +98,8 @@ struct hf_rm {
     char close_info[HF__STRING_MAX + 1];
     int rank;
     bool thread_bound;
+    bool dynamic;  /* TMREGISTER: xa_start is never called */
+    bool one_rmid; /* for all instances */
     hf_rm_ext ext; /* hooks that are not offered are NULL */
     void *ext_user;
 
@@ -106,6 +108,7 @@ struct hf_rm {
     uint32_t id;                              /* lock until bound, then fixed */
     bool has_identity;                        /* the same */
     unsigned char identity[HF_IDENTITY_SIZE]; /* the same */
+    int rmid;                                 /* lock: of all, if one_rmid; 0: none yet */
     bool told_unreachable; /* lock: the host was told since it was last reached */
 };
 
@@ -122,6 +125,11 @@ struct hf_instance {
     /* The thread that has it in use, from enlist to delist; 0: none. Until that thread puts 0 here,
        no completion begins, so that tx stays what it is. */
     _Atomic uint64_t user;
+    uint64_t opener;           /* the thread that called xa_open */
+    hf_instance *next_of_rmid; /* instance.c's registry */
+    /* The thread that ax_reg() gave the null XID, until ax_unreg(); 0: none. */
+    uint64_t outside;
+    hf_instance *next_outside; /* of that thread */
 };
 
 /* A branch beside its struct hf__branch. */
@@ -182,12 +190,25 @@ const char *hf__xa_name(int xa_code);
 /* Copy a structure that begins with its size: HF_EINVAL if that is not one we know. */
 int hf__copy_sized(void *to, size_t to_size, const void *from, size_t from_size, const char *what);
 
+/* The instance that the calling thread has open by that rmid, or NULL; then whether the rmid was
+   ever given out. */
+hf_instance *hf__instance_of(int rmid, bool *ret_known);
+
+/* -- ax.c ------------------------------------------------------------------------------------- */
+
+/* Is a resource manager of tm at work for the calling thread outside of any transaction? */
+bool hf__ax_outside(const hf_tm *tm);
+/* It is not any more; false: it was not, for this thread. */
+bool hf__ax_leave(hf_instance *instance);
+
 /* -- transaction.c ---------------------------------------------------------------------------- */
 
 /* Is it begun by this opening, and not completed? Any thread. */
 bool hf__tx_running(hf_tm *tm, uint64_t sequence);
 /* All of them, in no order, and the newest sequence given out. free() them. HF_OK, HF_ENOMEM. */
 int hf__tx_all_running(hf_tm *tm, uint64_t **ret, size_t *ret_count, uint64_t *ret_last);
+/* ax_reg() in the thread's current transaction: TM_OK, TM_JOIN, TM_RESUME, or TMER_... */
+int hf__tx_register(hf_tx *tx, hf_instance *instance, XID *ret_xid);
 /* Forget the calling thread's list of a tm that closes. */
 void hf__tx_free_pool(hf_tm *tm);
 

@@ -211,6 +211,7 @@ static int scan(struct target *t)
     do {
         got = xa->xa_recover_entry(batch, SCAN_BATCH, t->instance->rmid, flags);
         flags = TMNOFLAGS;
+        t->instance->broken = t->instance->broken || got == XAER_RMFAIL;
         if (got < 0 || got > SCAN_BATCH)
             return hf__error(HF_ERM, got, "%s: xa_recover answered %s", t->rm->name,
                              got < 0 ? hf__xa_name(got) : "more XIDs than it was given room for");

@@ -71,9 +71,6 @@ int hf_switch_check(const char *rm, const struct xa_switch_t *xa)
         xa->xa_commit_entry == NULL || xa->xa_recover_entry == NULL ||
         xa->xa_forget_entry == NULL || xa->xa_complete_entry == NULL)
         return hf__error(HF_ESWITCH, 0, "%s: the switch has a null entry", rm);
-    if (xa->flags & TMREGISTER)
-        return hf__error(HF_ESWITCH, 0, "%s: the switch registers dynamically; give its static one",
-                         rm);
     return HF_OK;
 }
 
@@ -140,7 +137,10 @@ int hf_rm_register(hf_tm *tm, const hf_rm_config *config, hf_rm **ret_rm)
     rm->tm = tm;
     rm->xa = cfg.xa;
     rm->rank = cfg.rank;
-    rm->thread_bound = cfg.thread_bound != 0 || (cfg.xa->flags & TMNOMIGRATE) != 0;
+    rm->dynamic = (cfg.xa->flags & TMREGISTER) != 0;
+    rm->one_rmid = cfg.one_rmid != 0;
+    rm->thread_bound = cfg.thread_bound != 0 || (cfg.xa->flags & TMNOMIGRATE) != 0 ||
+                       rm->dynamic || rm->one_rmid;
     rm->ext_user = cfg.ext_user;
     (void)snprintf(rm->name, sizeof(rm->name), "%s", cfg.name);
     (void)snprintf(rm->open_info, sizeof(rm->open_info), "%s", cfg.open_info ? cfg.open_info : "");

@@ -225,6 +225,8 @@ int hf_tx_begin(hf_tm *tm, uint32_t timeout_ms, hf_tx **ret_tx)
         return rc;
     if (*find_current(tm) != NULL)
         return hf__error(HF_ESTATE, 0, "begin: this thread has a transaction already");
+    if (hf__ax_outside(tm))
+        return hf__error(HF_EBUSY, 0, "begin: a resource manager works outside of transactions");
     if ((atomic_load(&tm->sequence) + 1) >> (64 - HF__NONCE_BITS) != hf__log_nonce(tm->log))
         return hf__error(HF_ELIMIT, 0,
                          "begin: this opening's identifiers are used up; open it again");
@@ -391,11 +393,66 @@ static int use_again(hf_tx *tx, hf_instance *instance)
     if (instance->rm->thread_bound && instance->thread != self)
         return hf__error(HF_ETHREAD, 0, "%s: enlist: the instance is bound to another thread",
                          instance->rm->name);
-    if (!instance->associated)
+    if (!instance->associated && !instance->rm->dynamic)
         rc = start(tx, instance->branch, TMJOIN);
     if (rc == HF_OK)
         hf__instance_use(instance, self);
     return rc;
+}
+
+/* Fill in the branch behind the last one. */
+static int new_branch(hf_tx *tx, hf_instance *instance)
+{
+    int rc = grow(tx);
+
+    if (rc != HF_OK)
+        return rc;
+    tx->branches[tx->count] =
+        (struct hf__branch){.state = HF__B_ACTIVE, .can_probe = instance->rm->ext.probe != NULL};
+    tx->members[tx->count] = (struct hf__member){.instance = instance, .number = ++tx->numbers};
+    return HF_OK;
+}
+
+/* An instance that registers again for the transaction in which it has a branch. */
+static int register_again(hf_tx *tx, hf_instance *instance)
+{
+    bool suspended = instance->suspended;
+
+    if (instance->associated && !suspended)
+        return TMER_PROTO;
+    if (!suspended && atomic_load(&tx->phase) == HF__TX_ROLLBACK_ONLY)
+        return TMER_TMERR; /* as hf_tx_enlist(); a suspended association has to go on */
+    instance->associated = true;
+    instance->suspended = false;
+    instance->thread = hf__thread();
+    tx->branches[instance->branch].state = HF__B_ACTIVE;
+    hf__instance_use(instance, hf__thread());
+    return suspended ? TM_RESUME : TM_JOIN;
+}
+
+int hf__tx_register(hf_tx *tx, hf_instance *instance, XID *ret_xid)
+{
+    int answer = TM_OK;
+
+    if (hf__tx_check_owner(tx) != HF_OK || (instance->suspended && instance->tx != tx))
+        return TMER_PROTO;
+    if (instance->tx != NULL && instance->tx != tx)
+        return TMER_TMERR; /* its branch in a transaction that is suspended is not over */
+    if (instance->tx == tx) {
+        answer = register_again(tx, instance);
+        if (answer < 0)
+            return answer;
+    } else {
+        if (hf__deadline_passed(tx) || atomic_load(&tx->phase) == HF__TX_ROLLBACK_ONLY ||
+            new_branch(tx, instance) != HF_OK)
+            return TMER_TMERR;
+        instance->associated = true;
+        instance->suspended = false;
+        instance->thread = hf__thread();
+        (void)add_branch(tx, instance); /* marked meanwhile: then it is rolled back with the rest */
+    }
+    hf__tx_branch_xid(tx, instance->branch, ret_xid);
+    return answer;
 }
 
 int hf_tx_enlist(hf_tx *tx, hf_instance *instance)
@@ -410,18 +467,20 @@ int hf_tx_enlist(hf_tx *tx, hf_instance *instance)
     if (rc == HF_OK && instance->tx != NULL && instance->tx != tx)
         rc = hf__error(HF_EBUSY, 0, "%s: enlist: the instance works for another transaction",
                        instance->rm->name);
+    if (rc == HF_OK && instance->rm->one_rmid && instance->opener != hf__thread())
+        rc = hf__error(HF_ETHREAD, 0, "%s: enlist: another thread has opened the instance",
+                       instance->rm->name);
     if (rc == HF_OK && (hf__deadline_passed(tx) || atomic_load(&tx->phase) == HF__TX_ROLLBACK_ONLY))
         rc = too_late(instance);
     if (rc != HF_OK)
         return rc;
     if (instance->tx == tx)
         return use_again(tx, instance);
-    rc = grow(tx);
+    if (instance->rm->dynamic)
+        return HF_OK; /* hf__tx_register() comes if there is work */
+    rc = new_branch(tx, instance);
     if (rc != HF_OK)
         return rc;
-    tx->branches[tx->count] =
-        (struct hf__branch){.state = HF__B_ACTIVE, .can_probe = instance->rm->ext.probe != NULL};
-    tx->members[tx->count] = (struct hf__member){.instance = instance, .number = ++tx->numbers};
     rc = start(tx, tx->count, TMNOFLAGS);
     return rc == HF_OK ? add_branch(tx, instance) : rc;
 }
@@ -537,6 +596,8 @@ int hf_tx_resume(hf_tx *tx)
         rc = hf__error(HF_ESTATE, 0, "resume: this thread has a transaction already");
     if (rc == HF_OK && atomic_load(&tx->phase) == HF__TX_COMPLETING)
         rc = hf__error(HF_ESTATE, 0, "resume: the transaction is completing");
+    if (rc == HF_OK && hf__ax_outside(tx->tm))
+        rc = hf__error(HF_EBUSY, 0, "resume: a resource manager works outside of transactions");
     if (rc == HF_OK)
         rc = own(tx);
     if (rc != HF_OK)
@@ -546,7 +607,7 @@ int hf_tx_resume(hf_tx *tx)
     /* All of them at once: the owner may go on with an instance without enlisting it again, and
        work outside an association would be outside the transaction. */
     for (unsigned i = 0; i < tx->count; i++) {
-        if (tx->members[i].instance->suspended)
+        if (tx->members[i].instance->suspended && !tx->members[i].instance->rm->dynamic)
             rc = start(tx, i, TMRESUME);
         failed = failed == HF_OK ? rc : failed;
     }

@@ -165,7 +165,8 @@ static const struct bad bad_ones[] = {
     {NODE "[rm a]\nsymbol = rm_null\n", HF_ESWITCH, 4, "null entry"},
     {NODE "[rm a]\nsymbol = rm_no_name\n", HF_ESWITCH, 4, "name has no end"},
     {NODE "[rm a]\nsymbol = rm_a\nregistration = dynamic\n", HF_ESWITCH, 4, "is a static one"},
-    {NODE "[rm a]\nsymbol = rm_dynamic\nregistration = static\n", HF_ESWITCH, 4, "dynamic"},
+    {NODE "[rm a]\nsymbol = rm_dynamic\nregistration = static\n", HF_ESWITCH, 4,
+     "a dynamic one"},
 };
 
 static void check_error(const struct bad *bad, const char *path)

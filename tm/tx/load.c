@@ -156,6 +156,7 @@ static int register_all(hf_config *c, hf_tm *tm)
         config.close_info = rm->close_info;
         config.rank = (int)rm->rank;
         config.thread_bound = rm->thread_bound != 0;
+        config.one_rmid = rm->one_rmid != 0;
         config.ext = rm->ext;
         rc = hf_rm_register(tm, &config, &rm->rm);
     }

@@ -127,13 +127,18 @@ typedef struct hf_rm_config {
     /** Phase two goes rank by rank, lowest first: the next begins when each branch of the lower
         one has answered. Votes do not wait for ranks. */
     int rank;
-    uint32_t thread_bound;        /**< forced to 1 by TMNOMIGRATE */
+    /** forced to 1 by TMNOMIGRATE, by TMREGISTER and by one_rmid */
+    uint32_t thread_bound;
     const hf_rm_ext *ext;         /**< may be NULL; must outlive the tm */
     void *ext_user;               /**< passed to each hook */
+    /** 1: all instances have one rmid, and each belongs to the thread that opened it, by an xa_open
+        of its own: as switches want it whose rmids name databases and not connections. Instances
+        of one thread share its xa_open. 0: an rmid for each instance. */
+    uint32_t one_rmid;
 } hf_rm_config;
 #define HF_RM_CONFIG_INIT                                                                          \
     {                                                                                              \
-        sizeof(hf_rm_config), NULL, NULL, NULL, NULL, 0, 0, NULL, NULL                             \
+        sizeof(hf_rm_config), NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, 0                          \
     }
 
 /** Counters since hf_tm_open(). */
@@ -354,7 +359,8 @@ HF_API int hf_instance_broken(const hf_instance *instance);
  *
  * @retval HF_OK
  * @retval HF_ERM   xa_close failed; the instance is gone all the same.
- * @retval HF_EBUSY enlisted in a transaction: nothing was done.
+ * @retval HF_EBUSY enlisted in a transaction, or registered by ax_reg() outside of any: nothing was
+ *                  done.
  * @retval HF_EFORK
  *
  * Threads: any, one at a time. Spec: [XA] xa_close().

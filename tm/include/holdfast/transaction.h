@@ -64,6 +64,8 @@ typedef struct hf_sync {
  *
  * @retval HF_OK
  * @retval HF_ESTATE  before hf_tm_start(), after hf_tm_close(), or the thread has one already.
+ * @retval HF_EBUSY   a resource manager has registered for this thread by ax_reg() outside of any
+ *                    transaction, and has not yet called ax_unreg().
  * @retval HF_ELOG    the log failed: no decision could be recorded.
  * @retval HF_ELIMIT  too many at once. @retval HF_EINVAL, HF_EFORK, HF_ENOMEM
  *
@@ -76,7 +78,8 @@ HF_API hf_tx *hf_tx_current(hf_tm *tm);
 
 /**
  * Make an instance work for the transaction: xa_start, as a branch of its own. An instance that
- * works for it already is good, and is not called.
+ * works for it already is good, and is not called. Nor is one whose switch has TMREGISTER: it gets
+ * its branch when it is worked with, by ax_reg(), in the thread's current transaction.
  *
  * @retval HF_OK           it is in use by the calling thread.
  * @retval HF_EBUSY        the instance works for another transaction, or is in use by another
@@ -88,7 +91,7 @@ HF_API hf_tx *hf_tx_current(hf_tm *tm);
  * XAER_RMFAIL the
  *                         instance is broken. hf_error_last() has the code.
  * @retval HF_ETHREAD      not the owner; or an instance bound to its thread has its branch in
- *                         another one.
+ *                         another one, or was opened by another one (hf_rm_config.one_rmid).
  * @retval HF_ELIMIT       over 1,000 branches. @retval HF_EINVAL, HF_EFORK, HF_ENOMEM
  *
  * Threads: the owner. Spec: [XA] 3.3, xa_start().
@@ -138,7 +141,8 @@ HF_API int hf_tx_suspend(hf_tx *tx) HF_MUST_CHECK;
  * @retval HF_ERM      xa_start failed: resumed all the same, and rollback-only.
  * @retval HF_ESTATE   the thread has a current transaction of this tm, perhaps this one: nothing
  *                     was done.
- * @retval HF_EBUSY    an association of it is bound to another thread: nothing was done.
+ * @retval HF_EBUSY    an association of it is bound to another thread, or a resource manager is at
+ *                     work for this one outside of any transaction: nothing was done.
  * @retval HF_ETHREAD  it is not suspended, but another thread's: nothing was done.
  * @retval HF_EINVAL, HF_EFORK
  *
