@@ -511,6 +511,19 @@ static int code_of(hf_outcome outcome, bool committing)
     }
 }
 
+static unsigned count_doubtful(const hf_tx *tx)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < tx->count; i++) {
+        const struct hf__branch *b = &tx->branches[i];
+
+        count += b->state == HF__B_OWED || b->state == HF__B_UNCONFIRMED ||
+                 (b->state == HF__B_LEFT && b->code != XAER_RMFAIL);
+    }
+    return count;
+}
+
 /* Tell the caller; the watchers after that; then there is no transaction any more. */
 static int finish(struct shell *s, hf_result *ret_result, bool committing)
 {
@@ -522,6 +535,7 @@ static int finish(struct shell *s, hf_result *ret_result, bool committing)
     s->result->outcome = outcome;
     s->result->owed = hf__coord_owed(s->c);
     s->result->unconfirmed = hf__coord_unconfirmed(s->c);
+    s->result->doubtful = s->result->owed > 0 ? count_doubtful(tx) : 0;
     if (ret_result != NULL)
         *ret_result = *s->result;
     hf__tx_keep(tx, s->result, committing);

@@ -8,15 +8,16 @@
  * The severity rules of [TX] B.5 are in the coordinator, which combines the answers of all branches
  * into one outcome; here the outcome is given its code. Where ours differs from B.5, and why:
  *
- *   commit, a branch not acknowledged (XA_RETRY, XAER_RMFAIL, XAER_NOTA, XAER_RMERR, XA_RB*, ...)
+ *   commit, a branch that has not acknowledged it (XA_RETRY, XAER_RMFAIL, XAER_NOTA, ...)
  *     B.5: TX_FAIL, for some TX_MIXED    ours: TX_HAZARD. The decision stands in the log, recovery
  *                                        or a probe finds out, and the thread can go on.
  *   rollback, a branch out of reach (XAER_RMFAIL)
- *     B.5: TX_FAIL                       ours: as if it had answered. Presumed abort: without a
- *                                        record nobody can tell it to commit.
- *   rollback, a branch that refuses (XA_RETRY, XAER_PROTO, XAER_INVAL), or whose vote was one of
- *   these or XAER_RMERR and that is then out of reach
- *     B.5: TX_FAIL; TX_HAZARD for the second     ours: TX_HAZARD for both
+ *     B.5: TX_FAIL; TX_HAZARD if its     ours: as if it had answered. Presumed abort: without a
+ *     vote had failed, too               record nobody can tell it to commit.
+ *   rollback, a branch that refuses it (XA_RETRY, XAER_PROTO, XAER_INVAL)
+ *     B.5: TX_FAIL                       ours: TX_HAZARD. The thread can go on.
+ *   xa_end, XAER_RMFAIL, XAER_PROTO, XAER_INVAL
+ *     B.5: TX_FAIL                       ours: TX_ROLLBACK, which is what becomes of it.
  *   one phase, XAER_RMFAIL               B.5: TX_FAIL     ours: TX_HAZARD, recorded in the log
  *
  * Spec: [TX] 5, 7 (table 7-1), B.
@@ -63,20 +64,13 @@ static int code_of_begin(int rc)
     }
 }
 
-/* It was rolled back, and recovery has something to do yet: has a branch refused? */
-static bool refused(const hf_result *r)
-{
-    return r->owed > 0 && r->xa_code != XAER_RMFAIL &&
-           (strcmp(r->call, "xa_rollback") == 0 || strcmp(r->call, "xa_prepare") == 0);
-}
-
 static int code_of_commit(int rc, const hf_result *r, COMMIT_RETURN when_return)
 {
     switch (rc) {
     case HF_OK:
-        return r->owed > 0 && when_return == TX_COMMIT_COMPLETED ? TX_HAZARD : TX_OK;
+        return r->doubtful > 0 && when_return == TX_COMMIT_COMPLETED ? TX_HAZARD : TX_OK;
     case HF_EROLLEDBACK:
-        return refused(r) ? TX_HAZARD : TX_ROLLBACK;
+        return r->doubtful > 0 ? TX_HAZARD : TX_ROLLBACK;
     case HF_EHEURISTIC:
         return r->outcome == HF_MIXED ? TX_MIXED : TX_HAZARD;
     default:
@@ -87,7 +81,7 @@ static int code_of_commit(int rc, const hf_result *r, COMMIT_RETURN when_return)
 static int code_of_rollback(int rc, const hf_result *r)
 {
     if (rc == HF_OK)
-        return refused(r) ? TX_HAZARD : TX_OK;
+        return r->doubtful > 0 ? TX_HAZARD : TX_OK;
     if (rc != HF_EHEURISTIC)
         return TX_FAIL;
     switch (r->outcome) {

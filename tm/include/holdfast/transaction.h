@@ -34,10 +34,13 @@ typedef struct hf_result {
     /** "xa_prepare", ...; "log" if the log refused; "" if nothing went wrong */
     char call[16];
     char text[256]; /**< a sentence; "" if nothing went wrong */
+    /** of those owed: told to commit and not known to have, or reached and not willing to roll
+        back. The others wait for xa_forget, or are out of reach and can only roll back. */
+    unsigned doubtful;
 } hf_result;
 #define HF_RESULT_INIT                                                                             \
     {                                                                                              \
-        sizeof(hf_result), HF_UNKNOWN, 0, 0, 0, 0, "", "", ""                                      \
+        sizeof(hf_result), HF_UNKNOWN, 0, 0, 0, 0, "", "", "", 0                                   \
     }
 
 /** Callbacks around completion. Either may be NULL. */

@@ -1,0 +1,415 @@
+/*
+ * What: threads of control ([TX] 2): what each has is its own; ends of threads, forks, resource
+ *       managers that were lost; deadlines; phase two behind tx_commit().
+ * How:  threads that make calls and hand back what came; scripted switches, one of which is held up
+ *       in xa_commit by the test.
+ */
+#include "support/tx_world.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define T(fn) cmocka_unit_test_setup_teardown(fn, tx_world_setup, tx_world_teardown)
+
+static void *run_int(void *arg)
+{
+    int (**fn)(void) = arg;
+
+    return (void *)(intptr_t)(*fn)();
+}
+
+/* Run it in a thread of its own; what it returns. */
+static int elsewhere(int (*fn)(void))
+{
+    pthread_t thread;
+    void *ret = NULL;
+
+    assert_int_equal(pthread_create(&thread, NULL, run_int, &fn), 0);
+    assert_int_equal(pthread_join(thread, &ret), 0);
+    return (int)(intptr_t)ret;
+}
+
+/* -- what a thread has ------------------------------------------------------------------------- */
+
+/* The number of calls that were not answered as state S0 has it. */
+static int calls_of_a_thread_that_never_opened(void)
+{
+    TXINFO info;
+    int rmid;
+
+    return (tx_begin() != TX_PROTOCOL_ERROR) + (tx_commit() != TX_PROTOCOL_ERROR) +
+           (tx_rollback() != TX_PROTOCOL_ERROR) + (tx_info(&info) != TX_PROTOCOL_ERROR) +
+           (tx_info(NULL) != TX_PROTOCOL_ERROR) +
+           (tx_set_commit_return(TX_COMMIT_COMPLETED) != TX_PROTOCOL_ERROR) +
+           (tx_set_commit_return(TX_COMMIT_DECISION_LOGGED) != TX_PROTOCOL_ERROR) +
+           (tx_set_transaction_control(TX_CHAINED) != TX_PROTOCOL_ERROR) +
+           (tx_set_transaction_timeout(1) != TX_PROTOCOL_ERROR) + (tx_close() != TX_OK) +
+           (hf_opened_rmid("a", &rmid) != HF_ESTATE);
+}
+
+static void a_thread_that_never_opened__is_in_S0(void **state)
+{
+    struct world *w = *state;
+
+    tx_world_open(w, 2);
+    t_tx(TX_OK, tx_begin());
+    world_trace_clear();
+    assert_int_equal(elsewhere(calls_of_a_thread_that_never_opened), 0);
+    world_expect("");
+    assert_int_equal(tx_world_state(), 3); /* this one's transaction is what it was */
+    t_tx(TX_OK, tx_commit());
+}
+
+static int rmid_of_b;
+
+static int transaction_of_its_own(void)
+{
+    TXINFO info;
+    int rc = tx_open();
+
+    if (rc != TX_OK || tx_info(&info) != 0 || info.transaction_control != TX_UNCHAINED)
+        return -1;
+    rc = hf_opened_rmid("b", &rmid_of_b);
+    if (rc != HF_OK || tx_begin() != TX_OK || tx_info(&info) != 1 || tx_rollback() != TX_OK)
+        return -2;
+    return tx_close();
+}
+
+static void threads__have_transactions_and_rmids_of_their_own(void **state)
+{
+    struct world *w = *state;
+    int mine = 0;
+
+    tx_world_open(w, 2);
+    t_tx(TX_OK, tx_set_transaction_control(TX_CHAINED));
+    t_tx(TX_OK, tx_begin());
+    t_ok(hf_opened_rmid("b", &mine));
+    t_rc(HF_ENOTFOUND, hf_opened_rmid("c", &mine));
+    assert_int_equal(elsewhere(transaction_of_its_own), TX_OK);
+    assert_int_not_equal(rmid_of_b, mine);
+    assert_int_equal(fake_open_rmids(A), 1);
+    assert_int_equal(tx_world_state(), 4);
+    t_tx(TX_OK, tx_commit());
+}
+
+static void with_one_rmid__each_thread_opens_it(void **state)
+{
+    struct world *w = *state;
+    unsigned opens;
+    int mine = 0;
+
+    tx_world_configure(w, 2, NULL, "rmid = process");
+    t_tx(TX_OK, tx_open());
+    t_ok(hf_opened_rmid("b", &mine));
+    opens = fake_calls(B, FAKE_OPEN);
+    assert_int_equal(elsewhere(transaction_of_its_own), TX_OK);
+    assert_int_equal(rmid_of_b, mine);
+    assert_int_equal(fake_calls(B, FAKE_OPEN), opens + 1);
+}
+
+static int ends_in_a_transaction(void)
+{
+    return tx_open() == TX_OK && tx_begin() == TX_OK;
+}
+
+static void a_thread_that_ends__is_rolled_back_and_closed(void **state)
+{
+    struct world *w = *state;
+
+    tx_world_configure(w, 2, NULL, NULL);
+    assert_int_equal(elsewhere(ends_in_a_transaction), 1);
+    assert_null(hf_opened_tm()); /* the node, too */
+    assert_int_equal(fake_rolled_back(A) + fake_rolled_back(B), 2);
+    assert_int_equal(fake_open_rmids(A) + fake_open_rmids(B), 0);
+    assert_non_null(strstr(w->told, "a thread ended in a transaction"));
+}
+
+/* -- forks ------------------------------------------------------------------------------------- */
+
+static void child_of_one_that_is_open(void *arg)
+{
+    struct world *w = arg;
+
+    must(calls_of_a_thread_that_never_opened() == 0);
+    must(hf_opened_tm() == NULL);
+    w->told[0] = '\0';
+    must(tx_open() == TX_FAIL);
+    must(strstr(w->told, "parent") != NULL);
+    must(tx_begin() == TX_PROTOCOL_ERROR);
+}
+
+static void a_child_after_fork__has_nothing_open(void **state)
+{
+    struct world *w = *state;
+
+    tx_world_open(w, 2);
+    t_tx(TX_OK, tx_begin());
+    assert_int_equal(fake_child(child_of_one_that_is_open, w), 0);
+    assert_int_equal(tx_world_state(), 3);
+    t_tx(TX_OK, tx_commit());
+    assert_int_equal(fake_committed(A) + fake_committed(B), 2);
+}
+
+static void child_of_one_that_has_closed(void *arg)
+{
+    (void)arg;
+    must(tx_open() == TX_OK);
+    must(tx_begin() == TX_OK);
+    must(tx_commit() == TX_OK);
+    must(tx_close() == TX_OK);
+}
+
+static void a_child_of_one_that_has_closed__opens_for_itself(void **state)
+{
+    struct world *w = *state;
+
+    tx_world_open(w, 2);
+    t_tx(TX_OK, tx_close());
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(fake_child(child_of_one_that_has_closed, w), 0);
+    assert_int_equal(fake_committed(A), 2);
+    t_tx(TX_OK, tx_open());
+}
+
+/* -- resource managers that come and go -------------------------------------------------------- */
+
+static void one_that_cannot_be_opened__is_left_out(void **state)
+{
+    struct world *w = *state;
+    int rmid;
+
+    tx_world_configure(w, 2, NULL, NULL);
+    fake_answer(B, FAKE_OPEN, XAER_RMERR);
+    t_tx(TX_OK, tx_open());
+    assert_non_null(strstr(w->told, "cannot open b: b: xa_open answered XAER_RMERR"));
+    t_rc(HF_ERM, hf_opened_rmid("b", &rmid));
+    world_trace_clear();
+    t_tx(TX_OK, tx_begin());
+    t_tx(TX_OK, tx_commit());
+    world_expect("a.start a.end a.commit(one)");
+    fake_answer(B, FAKE_OPEN, XA_OK);
+    t_tx(TX_OK, tx_open()); /* again: nothing is done */
+    t_tx(TX_OK, tx_close());
+    t_tx(TX_OK, tx_open());
+    t_ok(hf_opened_rmid("b", &rmid));
+}
+
+static void one_that_was_lost__is_opened_again_before_the_next(void **state)
+{
+    struct world *w = *state;
+    int before, after;
+
+    tx_world_open(w, 2);
+    t_ok(hf_opened_rmid("b", &before));
+    t_tx(TX_OK, tx_begin());
+    fake_answer_once(B, FAKE_END, 1, XAER_RMFAIL);
+    t_tx(TX_ROLLBACK, tx_commit());
+    fake_answer_once(B, FAKE_OPEN, 1, XAER_RMERR);
+    t_tx(TX_ERROR, tx_begin()); /* work in it would be outside of the transaction */
+    assert_int_equal(tx_world_state(), 1);
+    world_trace_clear();
+    t_tx(TX_OK, tx_begin());
+    world_expect("b.open a.start b.start");
+    t_ok(hf_opened_rmid("b", &after));
+    assert_int_not_equal(before, after);
+    t_tx(TX_OK, tx_commit());
+}
+
+/* -- what an application can see of a transaction ---------------------------------------------- */
+
+static void rollback_only__is_shown_and_rolls_back(void **state)
+{
+    struct world *w = *state;
+    TXINFO info;
+
+    tx_world_open(w, 2);
+    t_tx(TX_OK, tx_begin());
+    assert_int_equal(tx_info(&info), 1);
+    assert_int_equal(info.transaction_state, TX_ACTIVE);
+    t_ok(hf_tx_set_rollback_only(hf_tx_current(hf_opened_tm())));
+    assert_int_equal(tx_info(&info), 1);
+    assert_int_equal(info.transaction_state, TX_ROLLBACK_ONLY);
+    t_tx(TX_ROLLBACK, tx_commit());
+}
+
+static void a_timeout__is_the_next_transactions(void **state)
+{
+    const struct timespec over = {.tv_sec = 1, .tv_nsec = 200000000};
+    struct world *w = *state;
+    TXINFO info;
+
+    tx_world_open(w, 2);
+    t_tx(TX_OK, tx_set_transaction_control(TX_CHAINED));
+    t_tx(TX_OK, tx_begin());
+    t_tx(TX_OK, tx_set_transaction_timeout(1));
+    (void)nanosleep(&over, NULL);
+    assert_int_equal(tx_info(&info), 1);
+    assert_int_equal(info.transaction_timeout, 1);
+    assert_int_equal(info.transaction_state, TX_ACTIVE); /* this one began without */
+    t_tx(TX_OK, tx_commit());
+    (void)nanosleep(&over, NULL);
+    assert_int_equal(tx_info(&info), 1);
+    assert_int_equal(info.transaction_state, TX_TIMEOUT_ROLLBACK_ONLY);
+    t_tx(TX_ROLLBACK, tx_commit());
+    assert_int_equal(tx_world_state(), 4);
+}
+
+static void the_files_timeout__is_the_initial_one(void **state)
+{
+    struct world *w = *state;
+    TXINFO info;
+
+    tx_world_configure(w, 1, "timeout = 33", NULL);
+    t_tx(TX_OK, tx_open());
+    assert_int_equal(tx_info(&info), 0);
+    assert_int_equal(info.transaction_timeout, 33);
+}
+
+/* -- TX_COMMIT_DECISION_LOGGED ----------------------------------------------------------------- */
+
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_opens = PTHREAD_COND_INITIALIZER;
+static bool gate_open;
+static pthread_t commit_thread;
+
+static void hold_commits(void *user, int rm, enum fake_call call)
+{
+    (void)user;
+    if (rm != A || call != FAKE_COMMIT)
+        return;
+    (void)pthread_mutex_lock(&gate);
+    commit_thread = pthread_self();
+    while (!gate_open)
+        (void)pthread_cond_wait(&gate_opens, &gate);
+    (void)pthread_mutex_unlock(&gate);
+}
+
+static void open_gate(bool open)
+{
+    (void)pthread_mutex_lock(&gate);
+    gate_open = open;
+    (void)pthread_cond_broadcast(&gate_opens);
+    (void)pthread_mutex_unlock(&gate);
+}
+
+static void phase_two__goes_on_behind_the_call(void **state)
+{
+    struct world *w = *state;
+
+    tx_world_open(w, 2);
+    fake_on_call(hold_commits, NULL);
+    open_gate(false);
+    t_tx(TX_OK, tx_set_commit_return(TX_COMMIT_DECISION_LOGGED));
+    t_tx(TX_OK, tx_begin());
+    t_tx(TX_OK, tx_commit()); /* returns, although no resource manager can commit */
+    assert_int_equal(tx_world_state(), 1);
+    assert_int_equal(fake_committed(A) + fake_committed(B), 0);
+    open_gate(true);
+    t_tx(TX_OK, tx_begin()); /* waits for the end of it */
+    assert_int_equal(fake_committed(A) + fake_committed(B), 2);
+    assert_false(pthread_equal(commit_thread, pthread_self()));
+    t_tx(TX_OK, tx_set_commit_return(TX_COMMIT_COMPLETED));
+    t_tx(TX_OK, tx_commit());
+    assert_int_equal(fake_committed(A) + fake_committed(B), 4);
+    assert_true(pthread_equal(commit_thread, pthread_self()));
+    fake_on_call(NULL, NULL);
+}
+
+static void phase_two__is_over_when_tx_close_returns(void **state)
+{
+    struct world *w = *state;
+
+    tx_world_open(w, 2);
+    t_tx(TX_OK, tx_set_commit_return(TX_COMMIT_DECISION_LOGGED));
+    t_tx(TX_OK, tx_set_transaction_control(TX_CHAINED));
+    t_tx(TX_OK, tx_begin());
+    for (int i = 0; i < 10; i++)
+        t_tx(TX_OK, tx_commit());
+    t_tx(TX_OK, tx_set_transaction_control(TX_UNCHAINED));
+    t_tx(TX_OK, tx_commit());
+    t_tx(TX_OK, tx_close());
+    assert_int_equal(fake_committed(A) + fake_committed(B), 22);
+    assert_int_equal(world_records(w), 0);
+}
+
+/* What comes after the decision is told, and not returned; what comes before it is returned. */
+static void later_heuristics__are_told_and_not_returned(void **state)
+{
+    struct world *w = *state;
+
+    tx_world_open(w, 2);
+    t_tx(TX_OK, tx_set_commit_return(TX_COMMIT_DECISION_LOGGED));
+    t_tx(TX_OK, tx_begin());
+    fake_answer_once(B, FAKE_COMMIT, 1, XA_HEURRB);
+    t_tx(TX_OK, tx_commit());
+    t_tx(TX_OK, tx_begin());
+    assert_non_null(strstr(w->told, "after tx_commit: mixed"));
+    fake_answer_once(B, FAKE_PREPARE, 1, XA_RBDEADLOCK);
+    t_tx(TX_ROLLBACK, tx_commit());
+    t_tx(TX_OK, tx_close());
+    assert_int_equal(world_records(w), 1); /* for an operator */
+}
+
+static void what_is_bound_to_its_thread__is_finished_there(void **state)
+{
+    struct world *w = *state;
+
+    tx_world_configure(w, 2, NULL, "thread_bound = yes");
+    t_tx(TX_OK, tx_open());
+    fake_on_call(hold_commits, NULL);
+    open_gate(true);
+    t_tx(TX_OK, tx_set_commit_return(TX_COMMIT_DECISION_LOGGED));
+    t_tx(TX_OK, tx_begin());
+    t_tx(TX_OK, tx_commit());
+    assert_int_equal(fake_committed(A) + fake_committed(B), 2);
+    assert_true(pthread_equal(commit_thread, pthread_self()));
+    fake_on_call(NULL, NULL);
+}
+
+/* -- a log that fails -------------------------------------------------------------------------- */
+
+#ifdef HF_FAULTS
+static void an_outcome_that_is_not_known__is_TX_FAIL(void **state)
+{
+    struct world *w = *state;
+
+    tx_world_open(w, 2);
+    t_tx(TX_OK, tx_set_transaction_control(TX_CHAINED));
+    t_tx(TX_OK, tx_begin());
+    fault_at("store:commit-lost", "fail", 1);
+    t_tx(TX_FAIL, tx_commit());
+    assert_int_equal(tx_world_state(), 2); /* and nothing was begun */
+    t_tx(TX_FAIL, tx_begin());
+    assert_int_equal(fake_in_doubt(A) + fake_in_doubt(B), 2); /* nobody was told anything */
+    t_tx(TX_OK, tx_close());
+    t_tx(TX_OK, tx_open()); /* recovery finds out */
+    assert_int_equal(fake_in_doubt(A) + fake_in_doubt(B), 0);
+    assert_int_equal(fake_committed(A), fake_committed(B));
+}
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(a_thread_that_never_opened__is_in_S0),
+        T(threads__have_transactions_and_rmids_of_their_own),
+        T(with_one_rmid__each_thread_opens_it),
+        T(a_thread_that_ends__is_rolled_back_and_closed),
+        T(a_child_after_fork__has_nothing_open),
+        T(a_child_of_one_that_has_closed__opens_for_itself),
+        T(one_that_cannot_be_opened__is_left_out),
+        T(one_that_was_lost__is_opened_again_before_the_next),
+        T(rollback_only__is_shown_and_rolls_back),
+        T(a_timeout__is_the_next_transactions),
+        T(the_files_timeout__is_the_initial_one),
+        T(phase_two__goes_on_behind_the_call),
+        T(phase_two__is_over_when_tx_close_returns),
+        T(later_heuristics__are_told_and_not_returned),
+        T(what_is_bound_to_its_thread__is_finished_there),
+#ifdef HF_FAULTS
+        T(an_outcome_that_is_not_known__is_TX_FAIL),
+#endif
+    };
+    return cmocka_run_group_tests_name("tx.threads", tests, NULL, NULL);
+}
