@@ -63,6 +63,11 @@ if(NOT HOLDFAST_SANITIZE)
     endforeach()
 endif()
 
+if(TARGET holdfast-tx AND NOT HOLDFAST_SANITIZE)
+    hf_cli_test(tx_example consumer "${CMAKE_CURRENT_LIST_DIR}/tx_example.sh"
+        "${PROJECT_BINARY_DIR}" "${PROJECT_SOURCE_DIR}" "${CMAKE_C_COMPILER}")
+endif()
+
 add_test(NAME lint.tree COMMAND "${PROJECT_SOURCE_DIR}/tools/lint/check")
 add_test(NAME lint.notices_planted_violations
     COMMAND "${PROJECT_SOURCE_DIR}/tools/lint/check" --self-test)

@@ -2,9 +2,9 @@
  * What: the decision tables of [TX] appendix B, with the amendments that the head of tm/tx/tx.c
  *       names: every return code of every xa_ call against the code of the tx_ call, with one
  *       resource manager, with two of which the first answers it, and with two that both do.
- * How:  one table of rules; each rule is a range of codes of a call. Every code of xa.h, and two that
- *       are nobody's, are played for each call, and exactly one rule has to cover each. The number
- *       of cases is printed. After each case the thread can go on, and nothing is left half done.
+ * How:  one table of rules; each rule is a range of codes of a call. Every code of xa.h, and two
+ *       that are nobody's, are played for each call; the first rule that covers one is its rule.
+ *       The number of cases is printed. After each case the thread goes on.
  */
 #include "support/tx_world.h"
 
