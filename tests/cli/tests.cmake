@@ -68,6 +68,16 @@ if(TARGET holdfast-tx AND NOT HOLDFAST_SANITIZE)
         "${PROJECT_BINARY_DIR}" "${PROJECT_SOURCE_DIR}" "${CMAKE_C_COMPILER}")
 endif()
 
+# Instructions of a sanitizer's build are not what is asked for.
+if(TARGET holdfast-tx AND NOT HOLDFAST_SANITIZE)
+    add_executable(tx_overhead "${CMAKE_CURRENT_LIST_DIR}/tx_overhead.c")
+    target_link_libraries(tx_overhead PRIVATE holdfast-tx)
+    set_target_properties(tx_overhead PROPERTIES ENABLE_EXPORTS ON)
+    hf_cli_test(tx_overhead consumer "${CMAKE_CURRENT_LIST_DIR}/tx_overhead.sh"
+        $<TARGET_FILE:tx_overhead>)
+    set_tests_properties(cli.tx_overhead PROPERTIES SKIP_RETURN_CODE 77)
+endif()
+
 add_test(NAME lint.tree COMMAND "${PROJECT_SOURCE_DIR}/tools/lint/check")
 add_test(NAME lint.notices_planted_violations
     COMMAND "${PROJECT_SOURCE_DIR}/tools/lint/check" --self-test)

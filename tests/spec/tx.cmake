@@ -9,7 +9,7 @@ foreach(subject IN ITEMS states config codes threads)
     set_target_properties(spec_tx_${subject} PROPERTIES ENABLE_EXPORTS ON)
 endforeach()
 
-# Somebody else's switch. Berkeley DB is loaded, and not linked: its licence is for those who use it.
+# Somebody else's switch. Berkeley DB is loaded, and not linked, because of its licence.
 find_path(BDB_INCLUDE_DIR db.h)
 find_library(BDB_LIBRARY db-5.3)
 mark_as_advanced(BDB_INCLUDE_DIR BDB_LIBRARY)
