@@ -4,3 +4,6 @@ foreach(subject IN ITEMS
         suspend deadline many history decide dynamic)
     hf_test(spec tm_${subject} tm_${subject}.c support/fake_rm.c)
 endforeach()
+
+# The state tables of [XA] chapter 6, from one table of data; 6-3 is tm_dynamic.
+hf_test(spec xa_tables xa_tables.c support/fake_rm.c)

@@ -260,7 +260,7 @@ static void the_files_timeout__is_the_initial_one(void **state)
     struct world *w = *state;
     TXINFO info;
 
-    tx_world_configure(w, 1, "timeout = 33", NULL);
+    tx_world_configure(w, 1, "background = no\ntimeout = 33", NULL);
     t_tx(TX_OK, tx_open());
     assert_int_equal(tx_info(&info), 0);
     assert_int_equal(info.transaction_timeout, 33);
@@ -367,6 +367,48 @@ static void what_is_bound_to_its_thread__is_finished_there(void **state)
     fake_on_call(NULL, NULL);
 }
 
+/* -- many at once ------------------------------------------------------------------------------ */
+
+enum { THREADS = 6, OPENINGS = 4, TRANSACTIONS = 10 };
+
+/* Opens and closes the node again and again, while others do; transactions of both kinds. */
+static int works_and_closes(void)
+{
+    for (int i = 0; i < OPENINGS; i++) {
+        if (tx_open() != TX_OK || tx_set_commit_return(i % 2 == 0 ? TX_COMMIT_DECISION_LOGGED
+                                                                  : TX_COMMIT_COMPLETED) != TX_OK)
+            return 1;
+        for (int n = 0; n < TRANSACTIONS; n++)
+            if (tx_begin() != TX_OK || (n % 4 == 3 ? tx_rollback() : tx_commit()) != TX_OK)
+                return 2;
+        if (tx_close() != TX_OK)
+            return 3;
+    }
+    return 0;
+}
+
+static void many_threads__open_work_and_close_at_once(void **state)
+{
+    struct world *w = *state;
+    int (*work)(void) = works_and_closes;
+    pthread_t threads[THREADS];
+    void *ret;
+
+    tx_world_configure(w, 2, "background = yes", NULL);
+    assert_non_null(strstr(getenv("HOLDFAST_CONFIG"), "tx.ini"));
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_int, &work), 0);
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], &ret), 0);
+        assert_int_equal((int)(intptr_t)ret, 0);
+    }
+    assert_null(hf_opened_tm());
+    assert_int_equal(fake_open_rmids(A) + fake_open_rmids(B), 0);
+    assert_int_equal(fake_committed(A), THREADS * OPENINGS * (TRANSACTIONS - 2));
+    assert_int_equal(fake_committed(B), THREADS * OPENINGS * (TRANSACTIONS - 2));
+    assert_int_equal(world_records(w), 0);
+}
+
 /* -- a log that fails -------------------------------------------------------------------------- */
 
 #ifdef HF_FAULTS
@@ -407,6 +449,7 @@ int main(void)
         T(phase_two__is_over_when_tx_close_returns),
         T(later_heuristics__are_told_and_not_returned),
         T(what_is_bound_to_its_thread__is_finished_there),
+        T(many_threads__open_work_and_close_at_once),
 #ifdef HF_FAULTS
         T(an_outcome_that_is_not_known__is_TX_FAIL),
 #endif

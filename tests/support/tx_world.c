@@ -64,8 +64,8 @@ void tx_world_configure(struct world *w, int count, const char *node_keys, const
 {
     struct xa_switch_t *const switches[] = {&rm_a, &rm_b, &rm_c, &rm_d};
     char text[8192];
-    int used = snprintf(text, sizeof(text), "[holdfast]\nnode = %s\nbackground = no\n%s\n", w->node,
-                        node_keys != NULL ? node_keys : "");
+    int used = snprintf(text, sizeof(text), "[holdfast]\nnode = %s\n%s\n", w->node,
+                        node_keys != NULL ? node_keys : "background = no");
 
     for (int n = 0; n < count; n++) {
         *switches[n] = *fake_switch(n);

@@ -21,8 +21,9 @@ int tx_world_teardown(void **state);
 /* Both: the next row of a table begins with nothing. */
 struct world *tx_world_again(void **state);
 
-/* Write a configuration with the first count, and point HOLDFAST_CONFIG to it. node_keys and
-   rm_keys are further lines of [holdfast] and of each [rm ...]. After fake_async() and the like. */
+/* Write a configuration with the first count, and point HOLDFAST_CONFIG to it. node_keys (NULL:
+   background = no) and rm_keys are further lines of [holdfast] and of each [rm ...]. After
+   fake_async() and the like. */
 void tx_world_configure(struct world *w, int count, const char *node_keys, const char *rm_keys);
 /* The same with a text of one's own; its path. */
 const char *tx_world_write(struct world *w, const char *text);
