@@ -87,14 +87,21 @@ void hf__tx_behind_stop(void)
         (void)pthread_join(thread, NULL);
 }
 
-void hf__tx_behind_in_child(void)
+void hf__tx_behind_before_fork(void)
 {
-    (void)pthread_mutex_init(&lock, NULL);
-    (void)pthread_cond_init(&work, NULL);
-    (void)pthread_cond_init(&over, NULL);
-    running = stop = false;
-    first = NULL;
-    last = &first;
+    (void)pthread_mutex_lock(&lock);
+}
+
+void hf__tx_behind_after_fork(bool child)
+{
+    if (child) { /* our thread is not there */
+        (void)pthread_cond_init(&work, NULL);
+        (void)pthread_cond_init(&over, NULL);
+        running = stop = false;
+        first = NULL;
+        last = &first;
+    }
+    (void)pthread_mutex_unlock(&lock);
 }
 
 void hf__tx_behind_push(struct hf__tx_thread *t, hf_tx *rest)

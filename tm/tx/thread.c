@@ -87,23 +87,25 @@ void hf_opened_log(void (*log)(void *user, int level, const char *text), void *u
 static void before_fork(void)
 {
     (void)pthread_mutex_lock(&lock);
+    hf__tx_behind_before_fork();
 }
 
 static void after_fork(void)
 {
+    hf__tx_behind_after_fork(false);
     (void)pthread_mutex_unlock(&lock);
 }
 
 static void in_child(void)
 {
+    hf__tx_behind_after_fork(true);
     process++;
-    hf__tx_behind_in_child();
     node.state = NONE; /* what the parent has open is not the child's to close, or to free */
     node.config = NULL;
     node.tm = NULL;
     node.threads = 0;
-    (void)pthread_mutex_init(&lock, NULL);
     (void)pthread_cond_init(&changed, NULL);
+    (void)pthread_mutex_unlock(&lock);
 }
 
 static void at_thread_end(void *arg)

@@ -50,7 +50,9 @@ int hf__tx_thread_mend(struct hf__tx_thread *t);
 bool hf__tx_behind_start(void);
 /* End it. Nothing waits for it any more. */
 void hf__tx_behind_stop(void);
-void hf__tx_behind_in_child(void);
+/* Between them nobody else is in here. In a child nothing is left to be done. */
+void hf__tx_behind_before_fork(void);
+void hf__tx_behind_after_fork(bool child);
 /* Finish this in that thread; t has to stay until hf__tx_behind_wait(). */
 void hf__tx_behind_push(struct hf__tx_thread *t, hf_tx *rest);
 /* Wait until what was pushed is over. */
