@@ -36,8 +36,9 @@ block() # block LANGUAGE PATTERN: the code in README.md that has it
 
 cmake --install "$build" --prefix "$dir/prefix" >"$dir/install.log" || exit 1
 library=$(find "$dir/prefix" -name libholdfast-tx.so)
-export PKG_CONFIG_PATH=${library%/*}/pkgconfig LD_LIBRARY_PATH=${library%/*}
+export PKG_CONFIG_PATH=${library%/*}/pkgconfig
 read -ra flags < <(pkg-config --cflags --libs holdfast-tx)
+flags+=("-Wl,-rpath,${library%/*}" -Wl,--as-needed) # it finds libholdfast beside itself
 
 block c 'tx_open' >"$dir/shop.c"
 block ini 'holdfast' | sed "s|/var/lib/shop|$dir|" >"$dir/all.ini"
@@ -89,7 +90,7 @@ trial() # trial FILE: from empty stores
 }
 
 trial "$dir/two.ini"
-if "$dir/prefix/bin/txctl" config check "$dir/all.ini" >"$dir/out" 2>&1; then
+if LD_LIBRARY_PATH=${library%/*} "$dir/prefix/bin/txctl" config check "$dir/all.ini" >"$dir/out" 2>&1; then
     trial "$dir/all.ini"
     check 'Berkeley DB was not called' [ -n "$(ls "$dir/archive")" ]
 else

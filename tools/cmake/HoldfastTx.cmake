@@ -25,6 +25,7 @@ set_target_properties(holdfast-tx PROPERTIES
     VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR}
     LINK_DEPENDS "${hf_tx_map}"
+    INSTALL_RPATH "$ORIGIN" # libholdfast is installed beside it
     VERIFY_INTERFACE_HEADER_SETS ON)
 target_link_options(holdfast-tx PRIVATE "-Wl,--version-script=${hf_tx_map}" -Wl,-z,defs)
 
