@@ -90,7 +90,8 @@ trial() # trial FILE: from empty stores
 }
 
 trial "$dir/two.ini"
-if LD_LIBRARY_PATH=${library%/*} "$dir/prefix/bin/txctl" config check "$dir/all.ini" >"$dir/out" 2>&1; then
+if LD_LIBRARY_PATH=${library%/*} "$dir/prefix/bin/txctl" config check "$dir/all.ini" \
+    >"$dir/out" 2>&1; then
     trial "$dir/all.ini"
     check 'Berkeley DB was not called' [ -n "$(ls "$dir/archive")" ]
 else

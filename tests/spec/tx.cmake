@@ -20,3 +20,13 @@ if(BDB_INCLUDE_DIR AND BDB_LIBRARY)
 else()
     message(WARNING "no test of Berkeley DB's switch: on Debian, apt-get install libdb-dev")
 endif()
+
+# A vendor's library, and a program linked as a user's is.
+add_library(dynamic_rm MODULE "${PROJECT_SOURCE_DIR}/tests/support/dynamic_rm.c")
+target_include_directories(dynamic_rm PRIVATE "${PROJECT_SOURCE_DIR}/tm/include")
+target_link_libraries(dynamic_rm PRIVATE hf_build)
+add_executable(spec_tx_dynamic "${CMAKE_CURRENT_LIST_DIR}/tx_dynamic.c")
+target_include_directories(spec_tx_dynamic PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+target_link_libraries(spec_tx_dynamic PRIVATE holdfast-tx cmocka ${CMAKE_DL_LIBS})
+add_test(NAME spec.tx_dynamic COMMAND spec_tx_dynamic $<TARGET_FILE:dynamic_rm>)
+set_tests_properties(spec.tx_dynamic PROPERTIES LABELS spec TIMEOUT ${hf_test_timeout})

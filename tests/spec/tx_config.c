@@ -110,6 +110,30 @@ static void secrets__come_from_a_file_that_nobody_else_can_read(void **state)
     t_rc(HF_EOWNER, hf_config_load(tx_world_write(w, text), &config));
 }
 
+/* It names libraries: whoever can write it can have anything loaded. */
+static void the_file_itself__is_not_everybodys_to_write(void **state)
+{
+    static const mode_t good[] = {0600, 0400, 0644, 0660}, bad[] = {0602, 0646, 0666, 0777};
+    struct world *w = *state;
+    const char *path = tx_world_write(w, NODE);
+    hf_config *config = NULL;
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+        assert_int_equal(chmod(path, good[i]), 0);
+        t_ok(hf_config_load(path, &config));
+        hf_config_free(config);
+        assert_int_equal(chmod(path, bad[i]), 0);
+        t_rc(HF_EOWNER, hf_config_load(path, &config));
+    }
+    t_tx(TX_FAIL, tx_open());
+    assert_int_equal(chmod(path, 0600), 0);
+    if (geteuid() == 0) { /* somebody else's */
+        assert_int_equal(chown(path, 12345, 0), 0);
+        t_rc(HF_EOWNER, hf_config_load(path, &config));
+    }
+    t_rc(HF_EOWNER, hf_config_load(w->dir, &config)); /* a directory */
+}
+
 /* -- what it refuses --------------------------------------------------------------------------- */
 
 struct bad {
@@ -165,8 +189,7 @@ static const struct bad bad_ones[] = {
     {NODE "[rm a]\nsymbol = rm_null\n", HF_ESWITCH, 4, "null entry"},
     {NODE "[rm a]\nsymbol = rm_no_name\n", HF_ESWITCH, 4, "name has no end"},
     {NODE "[rm a]\nsymbol = rm_a\nregistration = dynamic\n", HF_ESWITCH, 4, "is a static one"},
-    {NODE "[rm a]\nsymbol = rm_dynamic\nregistration = static\n", HF_ESWITCH, 4,
-     "a dynamic one"},
+    {NODE "[rm a]\nsymbol = rm_dynamic\nregistration = static\n", HF_ESWITCH, 4, "a dynamic one"},
 };
 
 static void check_error(const struct bad *bad, const char *path)
@@ -307,6 +330,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(all_keys__reach_their_places),
         T(secrets__come_from_a_file_that_nobody_else_can_read),
+        T(the_file_itself__is_not_everybodys_to_write),
         T(what_is_wrong__is_named_with_file_and_line),
         T(tx_open__fails_and_says_why),
         T(a_line_or_a_string_that_is_too_long__is_refused),

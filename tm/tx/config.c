@@ -8,6 +8,8 @@
  *   F1  The value of an open or close string is in no error text.
  *   F2  A file that holds one is read only if it belongs to this user and is open to nobody else;
  *       it is opened first and judged by its descriptor.
+ *   F3  The configuration itself names libraries that are loaded into the process: it has to belong
+ *       to this user or to root, and must not be everybody's to write.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -301,15 +303,34 @@ static char *next_line(char *buf, int size, void *user)
     return begins_section(r, buf) ? buf : NULL;
 }
 
+/* F3. */
+static int open_file(const hf_config *config, FILE **ret)
+{
+    struct stat st;
+
+    *ret = fopen(config->path, "re");
+    if (*ret == NULL || fstat(fileno(*ret), &st) != 0)
+        return hf__config_error(config, 0, errno == ENOENT ? HF_ENOTFOUND : HF_EIO, "%s",
+                                strerror(errno));
+    if (!S_ISREG(st.st_mode) || (st.st_uid != geteuid() && st.st_uid != 0) ||
+        (st.st_mode & S_IWOTH) != 0)
+        return hf__config_error(config, 0, HF_EOWNER,
+                                "has to be a file of this user or of root, and not everybody's to "
+                                "write: it names libraries");
+    return HF_OK;
+}
+
 static int read_file(hf_config *config)
 {
     struct reading r = {.config = config};
     int bad;
 
-    r.file = fopen(config->path, "re");
-    if (r.file == NULL)
-        return hf__config_error(config, 0, errno == ENOENT ? HF_ENOTFOUND : HF_EIO, "%s",
-                                strerror(errno));
+    r.rc = open_file(config, &r.file);
+    if (r.rc != HF_OK) {
+        if (r.file != NULL)
+            (void)fclose(r.file);
+        return r.rc;
+    }
     bad = ini_parse_stream(next_line, &r, on_key, &r);
     if (r.rc == HF_OK && ferror(r.file))
         r.rc = hf__config_error(config, 0, HF_EIO, "cannot be read");

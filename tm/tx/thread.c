@@ -166,7 +166,7 @@ static int start(hf_config *config, hf_tm *tm)
 static int open_node(hf_config **ret_config, hf_tm **ret_tm)
 {
     hf_config_host host = HF_CONFIG_HOST_INIT;
-    const char *path = getenv("HOLDFAST_CONFIG");
+    const char *path = secure_getenv("HOLDFAST_CONFIG"); /* the file names libraries */
     hf_config *config = NULL;
     hf_tm *tm = NULL;
     int rc;
@@ -301,13 +301,24 @@ static unsigned open_slots(struct hf__tx_thread *t)
     return count;
 }
 
+/* TX_OK, TX_ERROR; TX_PROTOCOL_ERROR, and not all are closed: one is at work outside of
+   transactions. Only those that register by themselves can be, so these go first. */
 static int close_slots(struct hf__tx_thread *t)
 {
     int code = TX_OK;
 
-    for (unsigned i = 0; i < t->count; i++) {
-        int rc = hf_instance_close(t->slots[i].instance);
+    for (unsigned n = 0; n < 2 * t->count; n++) {
+        unsigned i = n % t->count;
+        int rc;
 
+        if (t->slots[i].dynamic != (n < t->count))
+            continue;
+        rc = hf_instance_close(t->slots[i].instance);
+        if (rc == HF_EBUSY) {
+            hf__tx_tell(HF_LOG_WARNING, "tx_close: %s", hf_error_last()->text);
+            return TX_PROTOCOL_ERROR;
+        }
+        t->slots[i].instance = NULL;
         if (rc == HF_OK)
             continue;
         hf__tx_tell(HF_LOG_WARNING, "cannot close %s: %s", hf_rm_name(t->slots[i].rm),
@@ -359,6 +370,8 @@ int hf__tx_thread_close(struct hf__tx_thread *t)
 
     hf__tx_behind_wait(t);
     code = close_slots(t);
+    if (code == TX_PROTOCOL_ERROR)
+        return code;
     if (has_key)
         (void)pthread_setspecific(key, NULL);
     self = NULL;

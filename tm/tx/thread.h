@@ -39,7 +39,7 @@ struct hf__tx_thread *hf__tx_self(void);
 
 /* From S0. TX_OK, TX_ERROR, TX_FAIL. */
 int hf__tx_thread_open(void);
-/* To S0, without a transaction. TX_OK, TX_ERROR, TX_FAIL. */
+/* To S0, without a transaction. TX_OK, TX_ERROR, TX_FAIL; TX_PROTOCOL_ERROR: still open. */
 int hf__tx_thread_close(struct hf__tx_thread *t);
 /* Open again what was lost. HF_OK, or why it cannot be. */
 int hf__tx_thread_mend(struct hf__tx_thread *t);

@@ -131,7 +131,8 @@ extern TX_API_ int tx_open(void);
  * Close them. The last thread that does so closes the node.
  *
  *   TX_OK              closed, or nothing was open
- *   TX_PROTOCOL_ERROR  in a transaction: nothing was done
+ *   TX_PROTOCOL_ERROR  in a transaction, or a resource manager is at work outside of any: the
+ *                      thread is not closed
  *   TX_ERROR           closed, and a resource manager reported an error of its xa_close
  *   TX_FAIL            closed for this thread; the node could not be
  */

@@ -15,7 +15,8 @@
  *
  * Further keys of [holdfast]:
  *   nonce = TEXT                    hf_tm_config.nonce
- *   background = yes|no             hf_tm_config.background; preset yes
+ *   background = yes|no             hf_tm_config.background; preset yes. With no the program calls
+ *                                   hf_tm_tick(), after tx_open() with hf_opened_tm()
  *   history = worthy|all|none       hf_tm_config.history; history_max, slow_ms and unconfirmed_ms
  *                                   are numbers, as there
  *   start_wait_ms = N               for hf_tm_start(); preset 0
@@ -90,7 +91,8 @@ typedef struct hf_config_host {
  * @retval HF_ESWITCH    a switch is not acceptable: see hf_switch_check(); or it registers
  *                       otherwise than the file says.
  * @retval HF_EOWNER     a file with an open or close string belongs to another user, or is open to
- *                       others.
+ *                       others; or the configuration is neither this user's nor root's, or anybody
+ *                       can write it.
  * @retval HF_EIO, HF_ENOMEM
  *
  * Threads: any.
