@@ -217,22 +217,19 @@ static void lose_shared(const hf_instance *instance)
 
 static int choose_rmid(hf_rm *rm, int *ret_rmid)
 {
-    int rmid = 0;
+    int rmid;
 
-    if (rm->one_rmid)
-        (void)pthread_mutex_lock(&rm->lock);
-    if (rm->one_rmid)
-        rmid = rm->rmid;
+    (void)pthread_mutex_lock(&rm->lock);
+    rmid = rm->rmid; /* 0, unless all have one and it was chosen */
     if (rmid == 0)
         rmid = atomic_fetch_add(&next_rmid, 1);
     if (rmid <= 0 || rmid == INT_MAX)
-        atomic_store(&next_rmid, INT_MAX);
+        atomic_store(&next_rmid, rmid = INT_MAX);
     else if (rm->one_rmid)
         rm->rmid = rmid;
-    if (rm->one_rmid)
-        (void)pthread_mutex_unlock(&rm->lock);
+    (void)pthread_mutex_unlock(&rm->lock);
     *ret_rmid = rmid;
-    if (rmid <= 0 || rmid == INT_MAX)
+    if (rmid == INT_MAX)
         return hf__error(HF_ELIMIT, 0, "%s: this process has used up its rmids", rm->name);
     return HF_OK;
 }

@@ -178,6 +178,7 @@ static const struct bad bad_ones[] = {
     {NODE "[rm a]\nsymbol = rm_a\nclose = x\nclose_file = y\n", HF_EINVAL, 4, "not by both"},
     {NODE "[rm a]\nsymbol = rm_a\nopen_file = /nowhere/at/all\n", HF_ENOTFOUND, 4, "No such file"},
     {NODE "[rm a]\nsymbol = rm_a\nrmid = mine\n", HF_EINVAL, 5, "not one of thread, process"},
+    {NODE "[rm a]\ntype = kv\nrmid = process\n", HF_EINVAL, 4, "is one thread's"},
     {NODE "[rm a]\n  symbol = rm_a\n", HF_EINVAL, 4, "nothing goes on here"},
     {NODE "[rm a]\nsymbol = rm_a\nrank = 1\n  0\n", HF_EINVAL, 6, "nothing goes on here"},
     {NODE "[rm a]\nlibrary = /nowhere/lib.so\nsymbol = x\n", HF_ENOTFOUND, 4, "/nowhere/lib.so"},

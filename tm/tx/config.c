@@ -397,6 +397,10 @@ static int check_rm(const hf_config *c, struct hf__tx_rm *rm)
     if (type != NULL && rm->extension != NULL)
         return hf__config_error(c, rm->line, HF_EINVAL, "[rm %s]: a type brings its own extension",
                                 rm->name);
+    if (type != NULL && rm->one_rmid != 0)
+        return hf__config_error(c, rm->line, HF_EINVAL,
+                                "[rm %s]: rmid = process: an rmid of %s is one thread's", rm->name,
+                                type);
     if ((rm->open_info != NULL && rm->open_file != NULL) ||
         (rm->close_info != NULL && rm->close_file != NULL))
         return hf__config_error(c, rm->line, HF_EINVAL,

@@ -71,7 +71,8 @@ void hf__tx_tell(int level, const char *format, ...)
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     tell(NULL, level, text);
-    (void)hf_error_set(why.code, why.native_code, why.text); /* the host may have failed */
+    if (hf_error_last()->code != why.code || strcmp(hf_error_last()->text, why.text) != 0)
+        (void)hf_error_set(why.code, why.native_code, why.text); /* the host has failed at it */
 }
 
 void hf_opened_log(void (*log)(void *user, int level, const char *text), void *user)

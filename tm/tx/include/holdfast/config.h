@@ -35,7 +35,8 @@
  *   registration = static|dynamic   what the switch has to be, checked; preset: either
  *   thread_bound = yes|no           hf_rm_config.thread_bound
  *   rmid = thread|process           one rmid for each thread, or one for all of them, as
- *                                   hf_rm_config.one_rmid says; preset thread
+ *                                   hf_rm_config.one_rmid says; preset thread. Not for a
+ *                                   type: an rmid of these is a session
  *
  * A line is at most 196 bytes; a longer value goes on in the next line, after white space. # and ;
  * begin a comment at the beginning of a line, and ; after white space. An unknown or repeated key
