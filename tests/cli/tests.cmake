@@ -11,7 +11,6 @@ hf_cli_test(canary cli-short
     "${CMAKE_CURRENT_LIST_DIR}/canary.sh" $<TARGET_FILE:unit_canary>)
 
 foreach(room IN ITEMS tm tx holder kv postgres mariadb)
-foreach(room IN ITEMS tm kv tx)
     if(NOT TARGET hf_${room}_objects)
         continue()
     endif()
