@@ -11,6 +11,8 @@
  *   A2  A branch with either of them above 0 is KV_WORKING and not freed.
  *   A3  A branch votes only with both at 0: a yes covers all of the user's work.
  *
+ * What another thread may look at (hf__kv_association_cancel) changes under the place's mutex only.
+ *
  * Several rmids may be associated with one branch (TMJOIN; tightly coupled): their operations
  * follow one another by the branch's busy mark. A branch spoilt under one of them answers its
  * XA_RB* code to each.
@@ -160,7 +162,7 @@ int hf__kv_association_end(struct kv_rmid *entry, const struct kv_xid *xid, int 
     pthread_mutex_lock(&place->mutex);
     rc = check_named(entry, xid);
     if (rc == XA_OK) {
-        b = hf__kv_branch_claim(place, xid); /* our association keeps it: it is still there */
+        b = entry->branch;
         if (fail)
             hf__kv_branch_spoil(place, b, XA_RBROLLBACK);
         if (b->spoilt != 0) {
@@ -173,6 +175,16 @@ int hf__kv_association_end(struct kv_rmid *entry, const struct kv_xid *xid, int 
     return rc;
 }
 
+void hf__kv_association_cancel(struct kv_rmid *entry)
+{
+    struct kv_place *place = entry->place;
+
+    pthread_mutex_lock(&place->mutex);
+    if (entry->association == KV_ASSOCIATED && !place->failed)
+        hf__kv_branch_spoil(place, entry->branch, XA_RBTIMEOUT);
+    pthread_mutex_unlock(&place->mutex);
+}
+
 int hf__kv_association_close(struct kv_rmid *entry)
 {
     struct kv_place *place = entry->place;
@@ -183,8 +195,7 @@ int hf__kv_association_close(struct kv_rmid *entry)
         rc = XAER_PROTO;
     } else if (entry->association != KV_NONE) {
         /* Work was never ended, and now nobody can: it must not be voted for (A3). */
-        if (hf__kv_branch_claim(place, &entry->branch->xid) == entry->branch)
-            hf__kv_branch_spoil(place, entry->branch, XA_RBPROTO);
+        hf__kv_branch_spoil(place, entry->branch, XA_RBPROTO);
         dissociate(entry);
     }
     pthread_mutex_unlock(&place->mutex);

@@ -6,12 +6,13 @@
  *                   \--end [RB]--> S4 --rollback--> S0
  *
  * (association.c does start and end.) Until it is prepared a branch is in memory alone, and dies
- * with the process. From a yes vote on it is in the store, and the store's lock is its own.
+ * with the process. From a yes vote on it is in the store, and keeps its locks until it ends; after
+ * a crash those of the keys that it wrote.
  *
  * Invariants
  *   B1  XA_OK to prepare only after its header and write set are durable.
  *   B2  A branch is prepared in memory if and only if it is in the store, but for a place that
- *       failed.
+ *       failed. It then holds an exclusive lock on every key in its write set.
  *   B3  Data changes only in the apply that also removes the prepared records and remembers the
  *       outcome.
  *   B4  A step whose outcome is not known is neither a yes nor a no: XAER_RMFAIL, and the place
@@ -20,11 +21,11 @@
  * If we crash ...          on disk                     the next opening       fault point
  *   before the prepare     nothing                     knows no branch        kv:prepare
  *   inside its apply       nothing: LMDB drops it      knows no branch        kv:prepare-half
- *   after its apply        header, writes              S3, with the lock      kv:prepared
- *   before the commit      header, writes              S3, with the lock      kv:commit
- *   inside its apply       header, writes              S3, with the lock      kv:commit-half
+ *   after its apply        header, writes              S3, with its locks     kv:prepared
+ *   before the commit      header, writes              S3, with its locks     kv:commit
+ *   inside its apply       header, writes              S3, with its locks     kv:commit-half
  *   after its apply        data, outcome "committed"   probe: committed       kv:committed
- *   before the rollback    header, writes              S3, with the lock      kv:rollback
+ *   before the rollback    header, writes              S3, with its locks     kv:rollback
  *   after its apply        outcome "rolled back"       probe: rolled back     kv:rolledback
  *   before a one-phase     nothing                     knows no branch        kv:onephase
  *   after its apply        data, outcome "committed"   probe: committed       kv:onephased
@@ -81,7 +82,15 @@ struct kv_branch *hf__kv_branch_claim(struct kv_place *place, const struct kv_xi
     return b;
 }
 
-struct kv_branch *hf__kv_branch_make(struct kv_place *place, const struct kv_xid *xid)
+/* A number for the global transaction; that two have the same one costs a needless rollback. */
+static uint64_t transaction_of(const struct kv_xid *xid)
+{
+    size_t gtrid_size = xid->bytes[8];
+
+    return hf__store_hash(xid->bytes + 10, gtrid_size) ^ hf__get64(xid->bytes);
+}
+
+static struct kv_branch *make(struct kv_place *place, const struct kv_xid *xid, size_t locks_max)
 {
     struct kv_branch **bucket = bucket_of(place, xid);
     struct kv_branch *b = calloc(1, sizeof(*b));
@@ -90,9 +99,15 @@ struct kv_branch *hf__kv_branch_make(struct kv_place *place, const struct kv_xid
         return NULL;
     b->xid = *xid;
     b->state = KV_WORKING;
+    hf__kv_lock_owner_init(&b->owner, transaction_of(xid), locks_max);
     b->next = *bucket;
     *bucket = b;
     return b;
+}
+
+struct kv_branch *hf__kv_branch_make(struct kv_place *place, const struct kv_xid *xid)
+{
+    return make(place, xid, KV_BRANCH_LOCKS_MAX);
 }
 
 void hf__kv_branch_drop(struct kv_place *place, struct kv_branch *branch)
@@ -103,37 +118,83 @@ void hf__kv_branch_drop(struct kv_place *place, struct kv_branch *branch)
         link = &(*link)->next;
     *link = branch->next;
     if (branch->state == KV_IS_PREPARED)
-        hf__kv_place_unkeep(place);
-    hf__kv_place_unlock(place, branch);
+        place->prepared--;
+    hf__kv_lock_release(&place->locks, &branch->owner);
+    hf__kv_lock_owner_end(&branch->owner);
     hf__kv_writes_clear(&branch->writes);
     free(branch);
+}
+
+/* Of a branch that can only be rolled back: nobody needs what it wrote, or has to wait for it. */
+static void let_go(struct kv_place *place, struct kv_branch *branch)
+{
+    hf__kv_writes_clear(&branch->writes);
+    hf__kv_lock_release(&place->locks, &branch->owner);
 }
 
 void hf__kv_branch_spoil(struct kv_place *place, struct kv_branch *branch, int code)
 {
     if (branch->spoilt == 0)
         branch->spoilt = code;
-    hf__kv_writes_clear(&branch->writes);
-    hf__kv_place_refuse(place, branch);
-    hf__kv_place_unlock(place, branch);
+    hf__kv_lock_refuse(&place->locks, &branch->owner);
+    if (!branch->busy)
+        let_go(place, branch);
+}
+
+void hf__kv_branch_unbusy(struct kv_place *place, struct kv_branch *branch)
+{
+    branch->busy = 0;
+    if (branch->spoilt != 0)
+        let_go(place, branch);
+    pthread_cond_broadcast(&place->changed);
 }
 
 struct kv_writes *hf__kv_branch_make_prepared(struct kv_place *place, const struct kv_xid *xid)
 {
-    struct kv_branch *b = hf__kv_branch_make(place, xid);
+    struct kv_branch *b = make(place, xid, SIZE_MAX); /* it had its locks before */
 
     if (b == NULL)
         return NULL;
     b->state = KV_IS_PREPARED;
-    hf__kv_place_keep(place, b);
+    place->prepared++;
     return &b->writes;
+}
+
+static int retake(struct kv_place *place, struct kv_branch *branch)
+{
+    for (const struct kv_write *w = branch->writes.first[0]; w != NULL; w = w->next[0]) {
+        switch (
+            hf__kv_lock_key(&place->locks, &branch->owner, w->key, w->key_size, KV_EXCLUSIVE, 0)) {
+        case KV_LOCKED:
+            break;
+        case KV_LOCK_NO_MEMORY:
+            return HF_ENOMEM;
+        default:
+            return hf__error(HF_EDAMAGED, 0, "kv: two prepared branches have written one key");
+        }
+    }
+    return HF_OK;
+}
+
+int hf__kv_branch_retake_all(struct kv_place *place)
+{
+    int rc = HF_OK;
+
+    pthread_mutex_lock(&place->mutex);
+    for (size_t i = 0; i < KV_BRANCH_BUCKETS; i++)
+        for (struct kv_branch *b = place->branches[i]; b != NULL && rc == HF_OK; b = b->next)
+            rc = retake(place, b);
+    pthread_mutex_unlock(&place->mutex);
+    return rc;
 }
 
 void hf__kv_branch_drop_all(struct kv_place *place)
 {
+    pthread_mutex_lock(&place->mutex);
     for (size_t i = 0; i < KV_BRANCH_BUCKETS; i++)
         while (place->branches[i] != NULL)
             hf__kv_branch_drop(place, place->branches[i]);
+    pthread_mutex_unlock(&place->mutex);
 }
 
 void hf__kv_branch_leave(struct kv_place *place, int rmid)
@@ -250,7 +311,7 @@ int hf__kv_branch_prepare(struct kv_place *place, const struct kv_xid *xid)
     if (rc != HF_OK)
         return end_failed_vote(place, b, rc);
     b->state = KV_IS_PREPARED;
-    hf__kv_place_keep(place, b);
+    place->prepared++;
     end_step(place, b, 0);
     return XA_OK;
 }

@@ -4,8 +4,8 @@
  * Functions that return XA_... or XAER_... are what the switch answers; a failure of the store
  * behind such an answer is in hf_error_last().
  *
- * Threads: any. A branch is `busy` while one thread works in it without the place's mutex; all
- * others that want it wait on the place's `changed`.
+ * Threads: any. A branch is `busy` while one thread works in it, without the place's mutex or
+ * waiting for a lock; all others that want it wait on the place's `changed`.
  */
 #ifndef HF_KV_BRANCH_H
 #define HF_KV_BRANCH_H
@@ -30,7 +30,11 @@ struct kv_branch {
     int told_spoilt;     /* xa_end() or xa_start() has said so */
     int busy;            /* a thread works in it */
     struct kv_writes writes;
+    struct kv_owner owner; /* of its locks */
 };
+
+/* Keys and prefixes that one branch may lock: a bound on memory. */
+enum { KV_BRANCH_LOCKS_MAX = 1000000 };
 
 /* XIDs of prepared branches, as one scan saw them. */
 struct kv_scan {
@@ -48,12 +52,16 @@ struct kv_branch *hf__kv_branch_claim(struct kv_place *place, const struct kv_xi
 struct kv_branch *hf__kv_branch_find(struct kv_place *place, const struct kv_xid *xid);
 /* A new branch without associations. NULL: no memory. */
 struct kv_branch *hf__kv_branch_make(struct kv_place *place, const struct kv_xid *xid);
-/* It is over: off the table and freed; what it held of the store's lock is let go. */
+/* It is over: off the table and freed; its locks are let go. Not of a busy branch. */
 void hf__kv_branch_drop(struct kv_place *place, struct kv_branch *branch);
 /*
- * It can only be rolled back now: its writes and its lock are let go at once. Not of a busy branch.
+ * It can only be rolled back now: it waits for no lock any more, and its writes and its locks are
+ * let go, at once or as soon as the thread that works in it is out.
  */
 void hf__kv_branch_spoil(struct kv_place *place, struct kv_branch *branch, int code);
+
+/* The thread that made it busy is out of it. */
+void hf__kv_branch_unbusy(struct kv_place *place, struct kv_branch *branch);
 
 /* -- completion; takes the mutex itself -------------------------------------------------------- */
 
@@ -77,6 +85,10 @@ void hf__kv_branch_scan_end(struct kv_scan *scan);
 /* -- opening and closing a place; nobody else is in it ----------------------------------------- */
 
 struct kv_writes *hf__kv_branch_make_prepared(struct kv_place *place, const struct kv_xid *xid);
+/*
+ * Give all prepared branches their locks. HF_OK; HF_EDAMAGED: two have written one key; HF_ENOMEM.
+ */
+int hf__kv_branch_retake_all(struct kv_place *place);
 void hf__kv_branch_drop_all(struct kv_place *place);
 
 #endif

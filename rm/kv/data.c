@@ -1,26 +1,28 @@
 /*
  * rm/kv/data.c - hf_kv_get(), put(), delete() and each(): the data of a store as a branch sees it.
  *
- * In a branch: its own writes first, then the committed data, under the store's lock, which the
- * branch takes at its first operation. Without a branch: a snapshot of the committed data, without
- * any lock.
+ * In a branch: its own writes first, then the committed data, under locks that the branch keeps
+ * until it ends. Without a branch: a snapshot of the committed data, without any lock.
  *
  * Invariants
- *   D1  A branch sees committed data only while it holds the store's lock, so that nothing it has
- *       read changes before it ends (two-phase locking; serializable).
+ *   D1  What a branch sees of committed data it has locked before: a key, shared, whether it is
+ *       there or not, or a prefix. What it writes it has locked exclusively. So nothing that it has
+ *       read changes, appears or vanishes before it ends (strict two-phase locking; serializable).
  *   D2  A write changes nothing but the branch's write set in memory.
- *   D3  An operation that failed half-way, or did not get the lock in time, spoils its branch.
- *   D4  fn of hf_kv_each() runs with no lock, no busy mark and no transaction of the store: it may
+ *   D3  An operation that failed half-way, or did not get its lock, spoils its branch. One that
+ *       was over a limit has done nothing, and the branch can go on.
+ *   D4  fn of hf_kv_each() runs with no mutex, no busy mark and no transaction of the store: it may
  *       take its time, and may call hf_kv_get().
  *
  * Because of D4 hf_kv_each() collects first and calls then. In a branch it collects BATCH_BYTES at
- * a time, as nobody else can write; without one it collects all from one snapshot.
+ * a time, as nobody else can write there; without one it collects all from one snapshot.
  *
  * Spec: [XA] 2.2: the native interface is the resource manager's own affair.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "holdfast/internal/fault.h"
 #include "holdfast/internal/store.h"
 #include "holdfast/kv.h"
 #include "rmid.h"
@@ -43,38 +45,81 @@ static int store_has_failed(void)
     return hf__error(HF_EIO, 0, "kv: the store failed: close every instance of it and open again");
 }
 
-static int branch_is_spoilt(void)
+static int branch_is_spoilt(const struct kv_branch *branch)
 {
-    return hf__error(HF_EROLLEDBACK, 0, "kv: the branch can only be rolled back");
+    return hf__error(HF_EROLLEDBACK, branch->spoilt, "kv: the branch can only be rolled back");
 }
 
-/* Take the store's lock and the branch; called with the mutex held. */
-static int take(struct kv_place *place, struct kv_branch *branch, uint32_t wait_ms)
+static int out_of_memory(void)
+{
+    return hf__error(HF_ENOMEM, 0, "kv: out of memory");
+}
+
+/* What an operation touches. */
+struct access {
+    const void *bytes; /* a key, or a prefix, which is read */
+    size_t size;
+    enum kv_lock_mode mode;
+    int is_prefix;
+};
+
+static int lock_it(struct kv_place *place, struct kv_branch *branch, const struct access *access,
+                   uint32_t wait_ms)
+{
+    enum kv_lock_answer answer;
+
+    if (HF_BUG("kv-read-unlocked") && access->mode == KV_SHARED && !access->is_prefix)
+        return HF_OK;
+    if (access->is_prefix)
+        answer =
+            hf__kv_lock_prefix(&place->locks, &branch->owner, access->bytes, access->size, wait_ms);
+    else
+        answer = hf__kv_lock_key(&place->locks, &branch->owner, access->bytes, access->size,
+                                 access->mode, wait_ms);
+    switch (answer) {
+    case KV_LOCKED:
+    case KV_LOCK_REFUSED:
+        break;
+    case KV_LOCK_TIMEOUT:
+        hf__kv_branch_spoil(place, branch, XA_RBTIMEOUT);
+        return hf__error(HF_EROLLEDBACK, XA_RBTIMEOUT, "kv: a lock was not to be had in %u ms",
+                         (unsigned)wait_ms);
+    case KV_LOCK_DEADLOCK:
+        hf__kv_branch_spoil(place, branch, XA_RBDEADLOCK);
+        return hf__error(HF_EROLLEDBACK, XA_RBDEADLOCK,
+                         "kv: deadlock: those who hold the lock wait for this transaction");
+    case KV_LOCK_LIMIT:
+        return hf__error(HF_ELIMIT, 0, "kv: a branch may lock %u keys and prefixes",
+                         (unsigned)KV_BRANCH_LOCKS_MAX);
+    case KV_LOCK_NO_MEMORY:
+        hf__kv_branch_spoil(place, branch, XA_RBOTHER);
+        return out_of_memory();
+    }
+    if (place->failed)
+        return store_has_failed();
+    return branch->spoilt == 0 ? HF_OK : branch_is_spoilt(branch);
+}
+
+/* Make the branch busy, and lock what is to be touched; called with the mutex held. */
+static int take(struct kv_place *place, struct kv_branch *branch, const struct access *access,
+                uint32_t wait_ms)
 {
     int rc;
 
-    if (place->failed)
-        return store_has_failed();
-    if (branch->spoilt != 0)
-        return branch_is_spoilt();
-    rc = hf__kv_place_lock(place, branch, wait_ms);
-    if (rc == HF_ETIMEOUT) {
-        /* No other rmid is at work in this branch: it would need the lock that we did not get. */
-        hf__kv_branch_spoil(place, branch, XA_RBTIMEOUT);
-        return hf__error(HF_EROLLEDBACK, HF_ETIMEOUT,
-                         "kv: the store's lock was not to be had in %u ms", (unsigned)wait_ms);
-    }
     while (branch->busy) /* each turn waits for another rmid's operation to end */
         pthread_cond_wait(&place->changed, &place->mutex);
     if (place->failed)
         return store_has_failed();
     if (branch->spoilt != 0)
-        return branch_is_spoilt();
+        return branch_is_spoilt(branch);
     branch->busy = 1;
-    return HF_OK;
+    rc = lock_it(place, branch, access, wait_ms);
+    if (rc != HF_OK)
+        hf__kv_branch_unbusy(place, branch);
+    return rc;
 }
 
-static int begin(int rmid, int writes, struct operation *ret)
+static int begin(int rmid, const struct access *access, struct operation *ret)
 {
     struct kv_rmid *entry;
     int rc = HF_OK;
@@ -86,13 +131,13 @@ static int begin(int rmid, int writes, struct operation *ret)
         return hf__error(HF_EINVAL, 0, "kv: rmid %d is not open", rmid);
     if (entry->association == KV_SUSPENDED)
         return hf__error(HF_ESTATE, 0, "kv: the association of rmid %d is suspended", rmid);
-    if (entry->association == KV_NONE && writes)
+    if (entry->association == KV_NONE && access->mode == KV_EXCLUSIVE)
         return hf__error(HF_ESTATE, 0, "kv: rmid %d is in no branch: nothing can be written", rmid);
     ret->place = entry->place;
     ret->branch = entry->branch;
     pthread_mutex_lock(&ret->place->mutex);
     if (ret->branch != NULL)
-        rc = take(ret->place, ret->branch, entry->wait_ms);
+        rc = take(ret->place, ret->branch, access, entry->wait_ms);
     else if (ret->place->failed)
         rc = store_has_failed();
     pthread_mutex_unlock(&ret->place->mutex);
@@ -107,10 +152,11 @@ static int end(struct operation *op, int rc)
     if (op->branch == NULL)
         return rc;
     pthread_mutex_lock(&op->place->mutex);
-    op->branch->busy = 0;
     if (rc == HF_EIO || rc == HF_EDAMAGED || rc == HF_ENOMEM || rc == HF_EFORK)
         hf__kv_branch_spoil(op->place, op->branch, XA_RBOTHER); /* D3 */
-    pthread_cond_broadcast(&op->place->changed);
+    else if (op->branch->spoilt != 0)
+        rc = branch_is_spoilt(op->branch); /* by a cancel, or under another rmid */
+    hf__kv_branch_unbusy(op->place, op->branch);
     pthread_mutex_unlock(&op->place->mutex);
     return rc;
 }
@@ -122,12 +168,7 @@ static int check_key(const void *key, size_t key_size)
     return HF_OK;
 }
 
-static int out_of_memory(void)
-{
-    return hf__error(HF_ENOMEM, 0, "kv: out of memory");
-}
-
-/* -- get, put, delete -------------------------------------------------------------------------- */
+/* -- get, put, delete, lock -------------------------------------------------------------------- */
 
 static void copy_out(const void *value, size_t size, void *buf, size_t buf_size, size_t *ret_size)
 {
@@ -177,13 +218,14 @@ static int look_up(struct operation *op, const void *key, size_t key_size, void 
 int hf_kv_get(int rmid, const void *key, size_t key_size, void *buf, size_t buf_size,
               size_t *ret_size)
 {
+    const struct access access = {.bytes = key, .size = key_size, .mode = KV_SHARED};
     struct operation op;
     int rc = check_key(key, key_size);
 
     if (rc == HF_OK && buf == NULL && buf_size > 0)
         rc = hf__error(HF_EINVAL, 0, "kv: no buffer");
     if (rc == HF_OK)
-        rc = begin(rmid, 0, &op);
+        rc = begin(rmid, &access, &op);
     if (rc != HF_OK)
         return rc;
     return end(&op, look_up(&op, key, key_size, buf, buf_size, ret_size));
@@ -200,6 +242,7 @@ static int check_room(const struct operation *op, size_t bytes)
 
 int hf_kv_put(int rmid, const void *key, size_t key_size, const void *value, size_t value_size)
 {
+    const struct access access = {.bytes = key, .size = key_size, .mode = KV_EXCLUSIVE};
     struct operation op;
     int rc = check_key(key, key_size);
 
@@ -208,7 +251,7 @@ int hf_kv_put(int rmid, const void *key, size_t key_size, const void *value, siz
     if (rc == HF_OK && value_size > HF_KV_VALUE_MAX)
         rc = hf__error(HF_ELIMIT, 0, "kv: a value has at most %d bytes", HF_KV_VALUE_MAX);
     if (rc == HF_OK)
-        rc = begin(rmid, 1, &op);
+        rc = begin(rmid, &access, &op);
     if (rc != HF_OK)
         return rc;
     rc = check_room(&op, key_size + value_size);
@@ -217,13 +260,25 @@ int hf_kv_put(int rmid, const void *key, size_t key_size, const void *value, siz
     return end(&op, rc == HF_ENOMEM ? out_of_memory() : rc);
 }
 
-int hf_kv_delete(int rmid, const void *key, size_t key_size)
+int hf_kv_lock(int rmid, const void *key, size_t key_size)
 {
+    const struct access access = {.bytes = key, .size = key_size, .mode = KV_EXCLUSIVE};
     struct operation op;
     int rc = check_key(key, key_size);
 
     if (rc == HF_OK)
-        rc = begin(rmid, 1, &op);
+        rc = begin(rmid, &access, &op);
+    return rc == HF_OK ? end(&op, HF_OK) : rc;
+}
+
+int hf_kv_delete(int rmid, const void *key, size_t key_size)
+{
+    const struct access access = {.bytes = key, .size = key_size, .mode = KV_EXCLUSIVE};
+    struct operation op;
+    int rc = check_key(key, key_size);
+
+    if (rc == HF_OK)
+        rc = begin(rmid, &access, &op);
     if (rc != HF_OK)
         return rc;
     rc = look_up(&op, key, key_size, NULL, 0, NULL);
@@ -384,12 +439,14 @@ static int call_for_each(const struct batch *batch, hf_kv_each_fn *fn, void *use
 /* Batches until there are no more; the association must stay what it is meanwhile. */
 static int iterate(int rmid, struct iteration *it, hf_kv_each_fn *fn, void *user)
 {
+    const struct access access = {
+        .bytes = it->prefix, .size = it->prefix_size, .mode = KV_SHARED, .is_prefix = 1};
     struct kv_branch *first = NULL;
     struct operation op;
     int rc, begun = 0;
 
     do { /* each turn moves it->from up */
-        rc = begin(rmid, 0, &op);
+        rc = begin(rmid, &access, &op);
         if (rc != HF_OK)
             return rc;
         if (!begun) {

@@ -15,7 +15,7 @@ struct hf__store;
 struct hf__store_txn;
 
 /* Outcomes that a store remembers: the newest ones. */
-enum { KV_OUTCOMES_MAX = 100000 };
+enum { KV_OUTCOMES_MAX = HF_KV_OUTCOMES };
 
 int hf__kv_disk_prepare(struct hf__store *store, const struct kv_xid *xid,
                         const struct kv_writes *writes);

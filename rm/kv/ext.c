@@ -4,18 +4,20 @@
  * Proof: an outcome is written by the very apply that ends the branch (disk.c K2), so what is
  * remembered is certain. What is not remembered is HF_PROBE_UNKNOWN: it was never prepared, or its
  * outcome is older than the newest KV_OUTCOMES_MAX. settings is NULL, as kv has none that weaken
- * it; token, detach and cancel are NULL, as the XID is proof enough, sessions do not exist, and
- * calls do not wait long.
+ * it; token and detach are NULL, as the XID is proof enough and sessions do not exist.
+ *
+ * A cancel spoils the branch that the rmid is associated with, not only the call that runs: so a
+ * call that comes a moment later does not begin to wait for a lock.
  *
  * Threads: as the switch.
  * Spec: DESIGN: verified outcomes; no part of [XA].
  */
 #include <string.h>
 
+#include "association.h"
 #include "failure.h"
 #include "holdfast/internal/store.h"
 #include "holdfast/kv.h"
-#include "rmid.h"
 
 static int find_entry(int rmid, struct kv_rmid **ret)
 {
@@ -61,6 +63,17 @@ static int ext_probe(void *user, int rmid, const XID *xid, const void *token, si
     return rc;
 }
 
+static int ext_cancel(void *user, int rmid)
+{
+    struct kv_rmid *entry;
+    int rc = find_entry(rmid, &entry);
+
+    (void)user;
+    if (rc == HF_OK)
+        hf__kv_association_cancel(entry);
+    return rc;
+}
+
 static int ext_error(void *user, int rmid, int *ret_native, char *ret_text, size_t text_size)
 {
     (void)user;
@@ -71,5 +84,6 @@ const hf_rm_ext hf_kv_ext = {
     .size = sizeof(hf_rm_ext),
     .identity = ext_identity,
     .probe = ext_probe,
+    .cancel = ext_cancel,
     .error = ext_error,
 };

@@ -46,7 +46,8 @@ int hf__kv_failure_end(int xa_code)
         {XAER_NOTA, HF_ENOTFOUND, "no such branch"},
         {XAER_DUPID, HF_EEXIST, "the branch exists already"},
         {XAER_RMFAIL, HF_EIO, "the store failed: close every instance of it and open again"},
-        {XA_RBTIMEOUT, HF_ETIMEOUT, "the store's lock was not to be had in time"},
+        {XA_RBTIMEOUT, HF_ETIMEOUT, "a lock was not to be had in time, or the time was over"},
+        {XA_RBDEADLOCK, HF_EROLLEDBACK, "the branch was given up to end a deadlock"},
     };
 
     for (size_t i = 0; last.code == HF_OK && i < sizeof(plain) / sizeof(plain[0]); i++) {

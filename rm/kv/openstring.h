@@ -10,7 +10,7 @@
 
 struct kv_openstring {
     char dir[MAXINFOSIZE]; /* the store's directory, never empty */
-    uint32_t wait_ms;      /* most milliseconds to wait for the store's lock */
+    uint32_t wait_ms;      /* most milliseconds to wait for one lock */
     int create;            /* make the store if it is not there */
 };
 

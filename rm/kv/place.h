@@ -1,9 +1,10 @@
 /*
  * rm/kv/place.h - a store's directory as this process has it open: one for all rmids that reach it.
  *
- * Threads: `mutex` guards the branches, the store's lock and `failed`. It is held for a few
- * instructions or while waiting on a condition, never across a call to the store. Lock order: the
- * opening mutex of place.c, then a place's mutex; the rmids' mutex is held alone.
+ * Threads: `mutex` guards the branches, the locks and `failed`. It is held for a few instructions
+ * or while waiting on a condition, never across a call to the store. Lock order: the opening mutex
+ * of place.c, then that of the search for deadlocks (lock.c), then the places' mutexes, of which
+ * only the search holds more than one; the rmids' mutex is held alone.
  */
 #ifndef HF_KV_PLACE_H
 #define HF_KV_PLACE_H
@@ -12,11 +13,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lock.h"
 #include "openstring.h"
 
 struct hf__store;
 struct kv_branch;
-struct kv_waiter;
 
 enum { KV_BRANCH_BUCKETS = 256 };
 
@@ -34,16 +35,14 @@ struct kv_place {
     /* Guarded by mutex. */
     int failed; /* a commit's outcome is not known: all is XAER_RMFAIL until it is opened anew */
     struct kv_branch *branches[KV_BRANCH_BUCKETS];
-    struct kv_branch *owner; /* of the store's lock; NULL: nobody, or prepared branches */
-    unsigned prepared;       /* branches that hold the store's lock by their yes vote */
-    struct kv_waiter *first; /* who waits for the store's lock, first come first served */
-    struct kv_waiter *last;
+    unsigned prepared; /* branches */
+    struct kv_locks locks;
 };
 
 /*
  * Take part in the store that the open string names: opened now, or open already. Prepared branches
- * are read back and hold the store's lock. Errors are hf__store_open()'s, and HF_EIO for a store
- * whose opening has failed and that other rmids have not closed yet.
+ * are read back and hold the locks of what they wrote. Errors are hf__store_open()'s, and HF_EIO
+ * for a store whose opening has failed and that other rmids have not closed yet.
  */
 int hf__kv_place_open(const struct kv_openstring *open, struct kv_place **ret);
 /* The last one closes the store; branches that are not prepared are forgotten with it. */
@@ -52,19 +51,5 @@ void hf__kv_place_close(struct kv_place *place);
 int hf__kv_place_failed(struct kv_place *place);
 /* A step's outcome is not known. Called with mutex held; wakes all who wait. */
 void hf__kv_place_fail(struct kv_place *place);
-
-/* The whole store's lock. All are called with mutex held; take lets go of it while it waits. */
-
-/*
- * HF_OK; HF_ETIMEOUT; HF_EROLLEDBACK: the branch was spoilt, or the place failed, in the meantime.
- */
-int hf__kv_place_lock(struct kv_place *place, struct kv_branch *branch, uint32_t wait_ms);
-/* The branch owns nothing any more; the next one in line gets the lock. */
-void hf__kv_place_unlock(struct kv_place *place, struct kv_branch *branch);
-/* From owner to prepared, and away from prepared. */
-void hf__kv_place_keep(struct kv_place *place, struct kv_branch *branch);
-void hf__kv_place_unkeep(struct kv_place *place);
-/* Wake the waiters of one branch (NULL: all) with HF_EROLLEDBACK. */
-void hf__kv_place_refuse(struct kv_place *place, const struct kv_branch *branch);
 
 #endif

@@ -18,7 +18,7 @@ enum kv_association {
 struct kv_rmid {
     struct kv_rmid *next; /* of the bucket; guarded by the registry */
     int rmid;
-    uint32_t wait_ms;       /* for the store's lock */
+    uint32_t wait_ms;       /* for one lock */
     struct kv_place *place; /* one reference */
     enum kv_association association;
     struct kv_branch *branch; /* with T1 and T2: an association keeps it alive */

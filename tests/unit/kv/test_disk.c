@@ -254,7 +254,7 @@ static int count_one(void *user, const void *key, size_t key_size, const void *v
     return 0;
 }
 
-/* The whole store's lock lets only one branch be prepared; the format, and the scan, allow more. */
+/* Several branches may be prepared at once, each with chunks of its own. */
 static void recover__lists_several_in_batches_of_one(void **state)
 {
     struct hf__store *store = open_store(*state);

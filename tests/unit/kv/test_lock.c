@@ -1,448 +1,632 @@
 /*
- * What: the store's one lock (rm/kv/place.c): who waits, for how long, in which order, and who lets
- * go. How:  two or more rmids on one store; threads where somebody has to wait. Times are lower
- * bounds only.
+ * What: the lock manager by itself (rm/kv/lock.c, L1 to L6): what goes together, who waits, in
+ *       which order they go on, what is a deadlock, and that nothing is left behind.
+ * How:  owners on one or two tables. A request that has to wait runs in a thread of its own, and
+ *       the test goes on when it is seen to wait: no result depends on time. Last, eight threads
+ *       take locks at random, and whoever has one looks whether somebody else should not.
  */
-#include "kv_t.h"
+#include "support/t.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
 
-static uint64_t now_ms(void)
-{
-    struct timespec t;
+#include "lock.h"
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
+enum { OWNERS = 8, FOREVER = 600000, COUNT_MAX = 1000 };
 
-static void pause_ms(long ms)
-{
-    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+enum what { KEY_SHARED, KEY_EXCLUSIVE, PREFIX };
 
-    nanosleep(&t, NULL);
-}
-
-static void two_rmids__reach_one_store(void **state)
-{
-    unsigned char a[HF_IDENTITY_SIZE], b[HF_IDENTITY_SIZE], c[HF_IDENTITY_SIZE];
-    char info[MAXINFOSIZE];
-    static const unsigned char zeroes[16];
-
-    kv_open(1, *state);
-    kv_open(2, *state);
-    snprintf(info, sizeof(info), "dir=%s/./store", (const char *)*state);
-    t_xa(XA_OK, kv.xa_open_entry(info, 3, TMNOFLAGS)); /* spelt otherwise */
-    snprintf(info, sizeof(info), "dir=%s/another", (const char *)*state);
-    t_xa(XA_OK, kv.xa_open_entry(info, 4, TMNOFLAGS));
-    t_ok(hf_kv_ext.identity(NULL, 1, a));
-    t_ok(hf_kv_ext.identity(NULL, 3, b));
-    assert_memory_equal(a, b, sizeof(a));
-    assert_memory_equal(a + 16, zeroes, 16);
-    t_ok(hf_kv_ext.identity(NULL, 4, c));
-    assert_memory_not_equal(a, c, 16);
-    kv_store(1, 1, "k", "v");
-    kv_expect(2, "k", "v");
-    kv_expect(3, "k", "v");
-    kv_expect(4, "k", NULL);
-    kv_close(1);
-    kv_expect(2, "k", "v");
-    kv_close(2);
-    kv_close(3);
-    kv_open(1, *state);
-    kv_expect(1, "k", "v");
-    t_ok(hf_kv_ext.identity(NULL, 1, b));
-    assert_memory_equal(a, b, sizeof(a)); /* one store always gives the same */
-}
-
-static void lock__is_not_taken_before_the_first_operation(void **state)
-{
-    t_xa(XA_OK, kv_open_with(1, *state, "wait_ms=0"));
-    t_xa(XA_OK, kv_open_with(2, *state, "wait_ms=0"));
-    kv_begin(1, 1);
-    kv_begin(2, 2);
-    kv_put(2, "k", "two");
-    t_rc(HF_EROLLEDBACK, hf_kv_get(1, "k", 1, NULL, 0, NULL));
-    t_xa(XA_RBTIMEOUT, kv.xa_end_entry((XID[]){kv_xid(1)}, 1, TMSUCCESS));
-    kv_end(2, 2);
-    t_xa(XA_OK, kv_commit(2, 2, TMONEPHASE));
-}
-
-static void lock__that_is_not_to_be_had_spoils_the_branch(void **state)
-{
-    XID x = kv_xid(2);
-    uint64_t begun;
-    char text[128] = "";
-    int native = 0;
-
-    kv_open(1, *state);
-    t_xa(XA_OK, kv_open_with(2, *state, "wait_ms=50"));
-    kv_begin(1, 1);
-    kv_put(1, "k", "one");
-    kv_begin(2, 2);
-    begun = now_ms();
-    t_rc(HF_EROLLEDBACK, hf_kv_put(2, "k", 1, "two", 3));
-    assert_true(now_ms() - begun >= 50);
-    t_rc(HF_EROLLEDBACK, hf_kv_get(2, "k", 1, NULL, 0, NULL));
-    t_xa(XA_RBTIMEOUT, kv.xa_end_entry(&x, 2, TMSUCCESS));
-    t_ok(hf_kv_ext.error(NULL, 2, &native, text, sizeof(text)));
-    t_rc(HF_ETIMEOUT, native);
-    t_xa(XAER_PROTO, kv_prepare(2, 2)); /* S4: only a rollback leads out */
-    t_xa(XA_OK, kv_rollback(2, 2));
-    t_xa(XAER_NOTA, kv_rollback(2, 2));
-    kv_end(1, 1);
-    t_xa(XA_OK, kv_commit(1, 1, TMONEPHASE));
-    kv_expect(2, "k", "one");
-}
-
-static void lock__of_a_reader_keeps_writers_out_until_its_vote(void **state)
-{
-    kv_open(1, *state);
-    t_xa(XA_OK, kv_open_with(2, *state, "wait_ms=0"));
-    kv_store(1, 9, "k", "v");
-    kv_begin(1, 1);
-    kv_expect(1, "k", "v");
-    kv_begin(2, 2);
-    t_rc(HF_EROLLEDBACK, hf_kv_put(2, "k", 1, "two", 3));
-    t_xa(XA_RBTIMEOUT, kv.xa_end_entry((XID[]){kv_xid(2)}, 2, TMSUCCESS));
-    t_xa(XA_OK, kv_rollback(2, 2));
-    kv_end(1, 1);
-    t_xa(XA_RDONLY, kv_prepare(1, 1));
-    t_xa(XAER_NOTA, kv_commit(1, 1, TMNOFLAGS));
-    assert_int_equal(kv_probe(1, 1), HF_PROBE_UNKNOWN);
-    kv_begin(2, 3);
-    kv_put(2, "k", "three");
-    kv_end(2, 3);
-    t_xa(XA_OK, kv_commit(2, 3, TMONEPHASE));
-}
-
-static void lock__of_a_prepared_branch_stays_until_it_ends(void **state)
-{
-    t_xa(XA_OK, kv_open_with(1, *state, "wait_ms=0"));
-    kv_begin(1, 1);
-    kv_put(1, "k", "one");
-    kv_end(1, 1);
-    t_xa(XA_OK, kv_prepare(1, 1));
-    kv_begin(1, 2);
-    t_rc(HF_EROLLEDBACK, hf_kv_get(1, "k", 1, NULL, 0, NULL));
-    t_xa(XA_RBTIMEOUT, kv.xa_end_entry((XID[]){kv_xid(2)}, 1, TMSUCCESS));
-    t_xa(XA_OK, kv_rollback(1, 2));
-    kv_close(1);
-    t_xa(XA_OK, kv_open_with(1, *state, "wait_ms=0")); /* retaken at open */
-    kv_expect(1, "k", NULL);                           /* no branch: no lock */
-    kv_begin(1, 3);
-    t_rc(HF_EROLLEDBACK, hf_kv_get(1, "k", 1, NULL, 0, NULL));
-    t_xa(XA_RBTIMEOUT, kv.xa_end_entry((XID[]){kv_xid(3)}, 1, TMSUCCESS));
-    t_xa(XA_OK, kv_rollback(1, 3));
-    t_xa(XA_OK, kv_commit(1, 1, TMNOFLAGS));
-    kv_begin(1, 4);
-    kv_expect(1, "k", "one");
-    kv_end(1, 4);
-    t_xa(XA_OK, kv_commit(1, 4, TMONEPHASE));
-}
-
-/* -- threads ----------------------------------------------------------------------------------- */
-
-struct worker {
-    int rmid;
-    long branch;
-    int rc;
-    uint64_t waited_ms;
-    unsigned order; /* in which it got the lock */
-    atomic_uint *next;
+struct asker {
+    struct kv_owner owner;
+    struct kv_locks *locks;
     pthread_t thread;
+    const char *bytes;
+    enum what what;
+    uint32_t wait_ms;
+    enum kv_lock_answer answer;
 };
 
-/*
- * In a branch of its own: append to "k", and commit. No assertions: it is not the runner's thread.
- */
-static void *run_worker(void *arg)
+static struct {
+    pthread_mutex_t mutex[2];
+    struct kv_locks locks[2];
+    struct asker askers[OWNERS];
+} w;
+
+static int set_up(void **state)
 {
-    struct worker *w = arg;
-    uint64_t begun = now_ms();
-    XID x = kv_xid(w->branch);
-
-    w->rc = kv.xa_start_entry(&x, w->rmid, TMNOFLAGS);
-    if (w->rc == XA_OK)
-        w->rc = hf_kv_put(w->rmid, "k", 1, &w->branch, sizeof(w->branch));
-    w->waited_ms = now_ms() - begun;
-    w->order = atomic_fetch_add(w->next, 1);
-    if (w->rc == HF_OK)
-        w->rc = kv.xa_end_entry(&x, w->rmid, TMSUCCESS);
-    if (w->rc == XA_OK)
-        w->rc = kv.xa_commit_entry(&x, w->rmid, TMONEPHASE);
-    return NULL;
-}
-
-static void lock__is_handed_on_first_come_first_served(void **state)
-{
-    enum { WORKERS = 4 };
-    struct worker workers[WORKERS];
-    atomic_uint next = 0;
-
-    kv_open(1, *state);
-    kv_begin(1, 1);
-    kv_put(1, "k", "held");
-    for (int i = 0; i < WORKERS; i++) {
-        workers[i] = (struct worker){.rmid = 10 + i, .branch = 10 + i, .next = &next};
-        kv_open(10 + i, *state);
-        assert_int_equal(pthread_create(&workers[i].thread, NULL, run_worker, &workers[i]), 0);
-        pause_ms(50); /* so that they come in this order */
+    (void)state;
+    memset(&w, 0, sizeof(w));
+    for (int i = 0; i < 2; i++) {
+        pthread_mutex_init(&w.mutex[i], NULL);
+        hf__kv_locks_init(&w.locks[i], &w.mutex[i]);
     }
-    kv_end(1, 1);
-    t_xa(XA_OK, kv_commit(1, 1, TMONEPHASE));
-    for (int i = 0; i < WORKERS; i++) {
-        assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
-        t_xa(XA_OK, workers[i].rc);
-        assert_int_equal(workers[i].order, i);
-        kv_close(10 + i);
+    for (int i = 0; i < OWNERS; i++) {
+        hf__kv_lock_owner_init(&w.askers[i].owner, 100 + (uint64_t)i, COUNT_MAX);
+        w.askers[i].locks = &w.locks[0];
     }
-    assert_true(workers[0].waited_ms >= 150);
-}
-
-/*
- * Rolling back, and a read-only vote, wake who waits; a store of somebody else's is not in the way.
- */
-static void lock__is_let_go_by_every_end_of_a_branch(void **state)
-{
-    for (int how = 0; how < 4; how++) {
-        struct worker w = {.rmid = 2, .branch = 100 + how};
-        atomic_uint next = 0;
-
-        w.next = &next;
-        kv_open(1, *state);
-        kv_open(2, *state);
-        kv_begin(1, how);
-        if (how == 0)
-            t_rc(HF_ENOTFOUND, hf_kv_get(1, "none", 4, NULL, 0, NULL));
-        else
-            kv_put(1, "k", "v");
-        assert_int_equal(pthread_create(&w.thread, NULL, run_worker, &w), 0);
-        pause_ms(30);
-        if (how == 3) { /* TMFAIL lets go at once; the branch is still to be rolled back */
-            t_xa(XA_RBROLLBACK, kv.xa_end_entry((XID[]){kv_xid(how)}, 1, TMFAIL));
-            assert_int_equal(pthread_join(w.thread, NULL), 0);
-            t_xa(XA_OK, kv_rollback(1, how));
-        } else {
-            kv_end(1, how);
-            if (how == 0)
-                t_xa(XA_RDONLY, kv_prepare(1, how));
-            else if (how == 1)
-                t_xa(XA_OK, kv_rollback(1, how));
-            else {
-                t_xa(XA_OK, kv_prepare(1, how));
-                t_xa(XA_OK, kv_rollback(1, how));
-            }
-            assert_int_equal(pthread_join(w.thread, NULL), 0);
-        }
-        t_xa(XA_OK, w.rc);
-        kv_close(1);
-        kv_close(2);
-    }
-}
-
-/* Tightly coupled: the second rmid shares the branch's lock and its writes. */
-static void join__shares_lock_and_writes(void **state)
-{
-    XID x = kv_xid(1);
-
-    t_xa(XA_OK, kv_open_with(1, *state, "wait_ms=0"));
-    t_xa(XA_OK, kv_open_with(2, *state, "wait_ms=0"));
-    kv_begin(1, 1);
-    kv_put(1, "a", "one");
-    t_xa(XA_OK, kv.xa_start_entry(&x, 2, TMJOIN));
-    kv_expect(2, "a", "one");
-    kv_put(2, "b", "two");
-    kv_end(1, 1);
-    t_xa(XAER_PROTO, kv_prepare(1, 1)); /* rmid 2 is still in it */
-    kv_end(2, 1);
-    t_xa(XA_OK, kv_prepare(2, 1));
-    t_xa(XA_OK, kv_commit(1, 1, TMNOFLAGS));
-    kv_expect(1, "b", "two");
-}
-
-/* Two threads write to one branch at once, by an rmid each: every write is there. */
-struct writer {
-    int rmid;
-    int failed;
-    pthread_t thread;
-};
-enum { WRITES = 20000 };
-
-static void *run_writer(void *arg)
-{
-    struct writer *w = arg;
-    char key[32];
-
-    for (int n = 0; n < WRITES; n++) {
-        int size = snprintf(key, sizeof(key), "%d/%d", n * 7919 % WRITES, w->rmid);
-
-        w->failed += hf_kv_put(w->rmid, key, (size_t)size, key, (size_t)size) != HF_OK;
-    }
-    return NULL;
-}
-
-static int count_pair(void *user, const void *key, size_t key_size, const void *value,
-                      size_t value_size)
-{
-    assert_int_equal(key_size, value_size);
-    assert_memory_equal(key, value, key_size);
-    ++*(int *)user;
     return 0;
 }
 
-static void join__lets_one_operation_in_at_a_time(void **state)
+static void release(int i)
 {
-    struct writer writers[2] = {{.rmid = 1}, {.rmid = 2}};
-    XID x = kv_xid(1);
-    int count = 0;
+    pthread_mutex_lock(w.askers[i].locks->mutex);
+    hf__kv_lock_release(w.askers[i].locks, &w.askers[i].owner);
+    pthread_mutex_unlock(w.askers[i].locks->mutex);
+}
 
-    kv_open(1, *state);
-    kv_open(2, *state);
-    kv_begin(1, 1);
-    t_xa(XA_OK, kv.xa_start_entry(&x, 2, TMJOIN));
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(pthread_create(&writers[i].thread, NULL, run_writer, &writers[i]), 0);
+/* Whatever a test does, nothing may be left in the end (L2). */
+static int tear_down(void **state)
+{
+    int left = 0;
+
+    (void)state;
+    for (int i = 0; i < OWNERS; i++) {
+        release(i);
+        left += w.askers[i].owner.count != 0 || w.askers[i].owner.pending != NULL;
+        hf__kv_lock_owner_end(&w.askers[i].owner);
+    }
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(pthread_join(writers[i].thread, NULL), 0);
-        assert_int_equal(writers[i].failed, 0);
+        left += w.locks[i].first[0] != NULL || w.locks[i].prefixes != NULL;
+        left += w.locks[i].exclusive != 0 || w.locks[i].earliest != NULL;
+        for (int b = 0; b < KV_LOCK_BUCKETS; b++)
+            left += w.locks[i].waiting[b] != NULL;
+        hf__kv_locks_end(&w.locks[i]);
+        pthread_mutex_destroy(&w.mutex[i]);
     }
-    t_ok(hf_kv_each(2, NULL, 0, count_pair, &count));
-    assert_int_equal(count, 2 * WRITES);
-    kv_end(1, 1);
-    kv_end(2, 1);
-    t_xa(XA_OK, kv_prepare(1, 1));
-    t_xa(XA_OK, kv_rollback(2, 1));
+    if (left != 0)
+        print_error("%d things were left behind\n", left);
+    return left == 0 ? 0 : -1;
 }
 
-/* A branch spoilt under one rmid is spoilt for all: each hears it at its own xa_end. */
-static void join__hears_of_a_spoilt_branch(void **state)
-{
-    XID x = kv_xid(1);
+#define LOCK_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
-    kv_open(1, *state);
-    kv_open(2, *state);
-    kv_open(3, *state);
-    kv_begin(1, 1);
-    kv_put(1, "a", "one");
-    t_xa(XA_OK, kv.xa_start_entry(&x, 2, TMJOIN));
-    t_xa(XA_RBROLLBACK, kv.xa_end_entry(&x, 2, TMFAIL));
-    t_rc(HF_EROLLEDBACK, hf_kv_put(1, "a", 1, "b", 1));
-    t_xa(XA_RBROLLBACK, kv.xa_start_entry(&x, 3, TMJOIN)); /* not associated */
-    t_xa(XAER_PROTO, kv.xa_end_entry(&x, 3, TMSUCCESS));
-    t_xa(XA_RBROLLBACK, kv.xa_end_entry(&x, 1, TMSUCCESS));
-    t_xa(XAER_PROTO, kv.xa_start_entry(&x, 3, TMJOIN)); /* S4 */
-    t_xa(XA_OK, kv_rollback(3, 1));
+static enum kv_lock_answer take(int i, enum what what, const char *bytes, uint32_t wait_ms)
+{
+    struct asker *a = &w.askers[i];
+    enum kv_lock_answer answer;
+
+    pthread_mutex_lock(a->locks->mutex);
+    if (what == PREFIX)
+        answer = hf__kv_lock_prefix(a->locks, &a->owner, bytes, strlen(bytes), wait_ms);
+    else
+        answer = hf__kv_lock_key(a->locks, &a->owner, bytes, strlen(bytes),
+                                 what == KEY_SHARED ? KV_SHARED : KV_EXCLUSIVE, wait_ms);
+    pthread_mutex_unlock(a->locks->mutex);
+    return answer;
 }
 
-static void close__with_a_suspended_association_spoils_the_branch(void **state)
+static void has(int i, enum what what, const char *bytes)
 {
-    XID x = kv_xid(1);
-
-    kv_open(1, *state);
-    kv_open(2, *state);
-    kv_begin(1, 1);
-    kv_put(1, "a", "one");
-    t_xa(XA_OK, kv.xa_start_entry(&x, 2, TMJOIN));
-    t_xa(XA_OK, kv.xa_end_entry(&x, 1, TMSUSPEND | TMMIGRATE));
-    kv_close(1);
-    t_rc(HF_EROLLEDBACK, hf_kv_get(2, "a", 1, NULL, 0, NULL));
-    t_xa(XA_RBPROTO, kv.xa_end_entry(&x, 2, TMSUCCESS));
-    t_xa(XA_OK, kv_rollback(2, 1));
+    assert_int_equal(take(i, what, bytes, 0), KV_LOCKED);
 }
 
-/* Nobody will end an idle branch whose rmid is closed: it must not hold the store for ever. */
-static void close__ends_the_idle_branches_of_the_rmid(void **state)
+static void has_not(int i, enum what what, const char *bytes)
 {
-    kv_open(1, *state);
-    t_xa(XA_OK, kv_open_with(2, *state, "wait_ms=0"));
-    kv_begin(1, 1);
-    kv_put(1, "a", "one");
-    kv_end(1, 1);
-    kv_begin(2, 2);
-    t_rc(HF_EROLLEDBACK, hf_kv_get(2, "a", 1, NULL, 0, NULL));
-    t_xa(XA_RBTIMEOUT, kv.xa_end_entry((XID[]){kv_xid(2)}, 2, TMSUCCESS));
-    t_xa(XA_OK, kv_rollback(2, 2));
-    kv_close(1);
-    t_xa(XAER_NOTA, kv_prepare(2, 1));
-    kv_begin(2, 3);
-    kv_expect(2, "a", NULL);
-    kv_end(2, 3);
-    t_xa(XA_RDONLY, kv_prepare(2, 3));
+    assert_int_equal(take(i, what, bytes, 0), KV_LOCK_TIMEOUT);
 }
 
-/*
- * Eight threads add to four counters, 25 times each, every branch in two phases: nothing is lost.
- */
-struct adder {
-    int rmid;
-    int failed;
-    pthread_t thread;
-};
-enum { ADDERS = 8, ROUNDS = 25 };
-
-static void *run_adder(void *arg)
+static void *run_asker(void *arg)
 {
-    struct adder *a = arg;
+    struct asker *a = arg;
 
-    for (long round = 0; round < ROUNDS; round++) {
-        XID x = kv_xid(1000 * a->rmid + round);
-        char key = (char)('0' + round % 4);
-        uint64_t n = 0;
-        int rc;
-
-        a->failed += kv.xa_start_entry(&x, a->rmid, TMNOFLAGS) != XA_OK;
-        rc = hf_kv_get(a->rmid, &key, 1, &n, sizeof(n), NULL);
-        a->failed += rc != HF_OK && rc != HF_ENOTFOUND;
-        n++;
-        a->failed += hf_kv_put(a->rmid, &key, 1, &n, sizeof(n)) != HF_OK;
-        a->failed += kv.xa_end_entry(&x, a->rmid, TMSUCCESS) != XA_OK;
-        a->failed += kv.xa_prepare_entry(&x, a->rmid, TMNOFLAGS) != XA_OK;
-        a->failed += kv.xa_commit_entry(&x, a->rmid, TMNOFLAGS) != XA_OK;
-        rc = hf_kv_get(a->rmid, &key, 1, &n, sizeof(n), NULL); /* outside a branch, meanwhile */
-        a->failed += rc != HF_OK;
-    }
+    a->answer = take((int)(a - w.askers), a->what, a->bytes, a->wait_ms);
     return NULL;
 }
 
-static void threads__lose_no_update(void **state)
+static int is_waiting(const struct asker *a)
 {
-    struct adder adders[ADDERS];
-    uint64_t sum = 0, n;
+    int waits;
 
-    for (int i = 0; i < ADDERS; i++) {
-        adders[i] = (struct adder){.rmid = 20 + i};
-        t_xa(XA_OK, kv_open_with(20 + i, *state, "wait_ms=60000"));
-        assert_int_equal(pthread_create(&adders[i].thread, NULL, run_adder, &adders[i]), 0);
+    pthread_mutex_lock(a->locks->mutex);
+    waits = a->owner.wait == KV_WAITS;
+    pthread_mutex_unlock(a->locks->mutex);
+    return waits;
+}
+
+/* The last search that came upon it; it begins to wait by searching for a circle. */
+static uint64_t round_of(const struct asker *a)
+{
+    uint64_t round;
+
+    pthread_mutex_lock(a->locks->mutex);
+    round = a->owner.round;
+    pthread_mutex_unlock(a->locks->mutex);
+    return round;
+}
+
+/* Ask in a thread, and return when it waits and has found no circle. */
+static void waits(int i, enum what what, const char *bytes, uint32_t wait_ms)
+{
+    static const struct timespec nap = {.tv_nsec = 100000};
+    struct asker *a = &w.askers[i];
+    uint64_t round = round_of(a);
+
+    a->what = what;
+    a->bytes = bytes;
+    a->wait_ms = wait_ms;
+    assert_int_equal(pthread_create(&a->thread, NULL, run_asker, a), 0);
+    for (int turns = 0; !is_waiting(a) || round_of(a) == round; turns++) {
+        assert_true(turns < 100000);
+        nanosleep(&nap, NULL);
     }
-    for (int i = 0; i < ADDERS; i++) {
-        assert_int_equal(pthread_join(adders[i].thread, NULL), 0);
-        assert_int_equal(adders[i].failed, 0);
+}
+
+static void answers(int i, enum kv_lock_answer want)
+{
+    assert_int_equal(pthread_join(w.askers[i].thread, NULL), 0);
+    assert_int_equal(w.askers[i].answer, want);
+}
+
+static void still_waits(int i)
+{
+    assert_true(is_waiting(&w.askers[i]));
+}
+
+/* -- what goes together ------------------------------------------------------------------------ */
+
+static void matrix__is_that_of_the_header(void **state)
+{
+    /* held, asked for, do they go together */
+    static const int rows[][3] = {
+        {KEY_SHARED, KEY_SHARED, 1},
+        {KEY_SHARED, KEY_EXCLUSIVE, 0},
+        {KEY_EXCLUSIVE, KEY_SHARED, 0},
+        {KEY_EXCLUSIVE, KEY_EXCLUSIVE, 0},
+        {PREFIX, PREFIX, 1},
+        {PREFIX, KEY_SHARED, 1},
+        {PREFIX, KEY_EXCLUSIVE, 0},
+        {KEY_SHARED, PREFIX, 1},
+        {KEY_EXCLUSIVE, PREFIX, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        has(0, (enum what)rows[i][0], "k");
+        assert_int_equal(take(1, (enum what)rows[i][1], "k", 0),
+                         rows[i][2] ? KV_LOCKED : KV_LOCK_TIMEOUT);
+        release(0);
+        release(1);
     }
-    for (char key = '0'; key < '4'; key++) {
-        t_ok(hf_kv_get(20, &key, 1, &n, sizeof(n), NULL));
-        sum += n;
+}
+
+static void owner__does_not_exclude_itself(void **state)
+{
+    static const enum what all[] = {KEY_SHARED, KEY_EXCLUSIVE, PREFIX};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        for (int k = 0; k < 3; k++) {
+            has(0, all[i], "k");
+            has(0, all[k], "k");
+            has(0, all[i], "k");
+            release(0);
+        }
     }
-    assert_int_equal(sum, ADDERS * ROUNDS);
+}
+
+static void owner__takes_nothing_twice(void **state)
+{
+    (void)state;
+    has(0, KEY_SHARED, "a");
+    has(0, KEY_SHARED, "a");
+    has(0, KEY_EXCLUSIVE, "a");
+    has(0, KEY_EXCLUSIVE, "a");
+    has(0, KEY_SHARED, "a");
+    assert_int_equal(w.askers[0].owner.count, 1);
+    has_not(1, KEY_SHARED, "a"); /* it is still exclusive */
+    has(0, PREFIX, "p");
+    has(0, PREFIX, "p");
+    has(0, PREFIX, "pq");
+    has(0, KEY_SHARED, "pqr");
+    assert_int_equal(w.askers[0].owner.count, 2);
+}
+
+static void prefix__meets_the_keys_below_it_alone(void **state)
+{
+    (void)state;
+    has(0, PREFIX, "ab");
+    has_not(1, KEY_EXCLUSIVE, "ab");
+    has_not(1, KEY_EXCLUSIVE, "abc");
+    has(1, KEY_EXCLUSIVE, "a");
+    has(1, KEY_EXCLUSIVE, "aa");
+    has(1, KEY_EXCLUSIVE, "ac");
+    has(1, KEY_EXCLUSIVE, "b");
+    has_not(2, PREFIX, "a");
+    has_not(2, PREFIX, "aa");
+    has_not(2, PREFIX, "");
+    has(2, PREFIX, "ab");
+    has(2, PREFIX, "abc");
+    has(2, PREFIX, "aaa");
+    release(0);
+    release(1);
+    has_not(1, KEY_EXCLUSIVE, "abcd"); /* of 2, twice */
+    has(3, PREFIX, "");
+    has_not(1, KEY_EXCLUSIVE, "z");
+}
+
+static void limit__is_kept(void **state)
+{
+    char key[16];
+
+    (void)state;
+    for (int i = 0; i < COUNT_MAX; i++) {
+        snprintf(key, sizeof(key), "%d", i * 7919 % COUNT_MAX);
+        has(0, i % 2 ? KEY_SHARED : KEY_EXCLUSIVE, key);
+    }
+    assert_int_equal(take(0, KEY_SHARED, "one more", 0), KV_LOCK_LIMIT);
+    assert_int_equal(take(0, PREFIX, "", 0), KV_LOCK_LIMIT);
+    has(0, KEY_EXCLUSIVE, "7");
+    has_not(1, PREFIX, "");
+    release(0);
+    has(1, PREFIX, "");
+}
+
+/* -- order ------------------------------------------------------------------------------------- */
+
+static void line__is_first_come_first_served(void **state)
+{
+    (void)state;
+    has(0, KEY_EXCLUSIVE, "k");
+    waits(1, KEY_EXCLUSIVE, "k", FOREVER);
+    waits(2, KEY_SHARED, "k", FOREVER);
+    waits(3, KEY_SHARED, "k", FOREVER);
+    waits(4, KEY_EXCLUSIVE, "k", FOREVER);
+    release(0);
+    answers(1, KV_LOCKED);
+    still_waits(2);
+    release(1);
+    answers(2, KV_LOCKED); /* all readers that follow one another, at once */
+    answers(3, KV_LOCKED);
+    still_waits(4);
+    release(2);
+    still_waits(4);
+    release(3);
+    answers(4, KV_LOCKED);
+}
+
+/* Nobody starves: a reader does not pass a writer who waits for readers. */
+static void line__is_not_jumped_by_readers(void **state)
+{
+    (void)state;
+    has(0, KEY_SHARED, "k");
+    waits(1, KEY_EXCLUSIVE, "k", FOREVER);
+    has_not(2, KEY_SHARED, "k");
+    waits(2, KEY_SHARED, "k", FOREVER);
+    has(3, KEY_EXCLUSIVE, "other");
+    release(0);
+    answers(1, KV_LOCKED);
+    still_waits(2);
+    release(1);
+    answers(2, KV_LOCKED);
+}
+
+static void line__of_keys_and_prefixes_is_one(void **state)
+{
+    (void)state;
+    has(0, KEY_EXCLUSIVE, "pa");
+    waits(1, PREFIX, "p", FOREVER);
+    waits(2, KEY_EXCLUSIVE, "pb", FOREVER); /* free, but 1 came earlier */
+    has(3, KEY_SHARED, "pc");
+    waits(4, PREFIX, "", FOREVER); /* 2 came earlier */
+    release(0);
+    answers(1, KV_LOCKED);
+    still_waits(2);
+    still_waits(4);
+    release(1);
+    answers(2, KV_LOCKED);
+    still_waits(4);
+    release(2);
+    answers(4, KV_LOCKED);
+}
+
+static void wait__that_ends_lets_those_behind_go_on(void **state)
+{
+    (void)state;
+    has(0, KEY_SHARED, "k");
+    waits(1, KEY_EXCLUSIVE, "k", FOREVER);
+    waits(2, KEY_SHARED, "k", FOREVER);
+    pthread_mutex_lock(&w.mutex[0]);
+    hf__kv_lock_refuse(&w.locks[0], &w.askers[1].owner);
+    hf__kv_lock_refuse(&w.locks[0], &w.askers[0].owner); /* does not wait: nothing */
+    pthread_mutex_unlock(&w.mutex[0]);
+    answers(1, KV_LOCK_REFUSED);
+    answers(2, KV_LOCKED);
+    waits(3, KEY_EXCLUSIVE, "k", 30);
+    waits(4, PREFIX, "k", FOREVER); /* 3 came earlier */
+    answers(3, KV_LOCK_TIMEOUT);
+    answers(4, KV_LOCKED);
+}
+
+static void refuse_all__wakes_everybody(void **state)
+{
+    (void)state;
+    has(0, KEY_EXCLUSIVE, "k");
+    waits(1, KEY_EXCLUSIVE, "k", FOREVER);
+    waits(2, PREFIX, "", FOREVER);
+    waits(3, KEY_SHARED, "k", FOREVER);
+    pthread_mutex_lock(&w.mutex[0]);
+    hf__kv_lock_refuse_all(&w.locks[0]);
+    pthread_mutex_unlock(&w.mutex[0]);
+    for (int i = 1; i <= 3; i++)
+        answers(i, KV_LOCK_REFUSED);
+}
+
+/* -- upgrades ---------------------------------------------------------------------------------- */
+
+static void upgrade__goes_to_the_head_of_the_line(void **state)
+{
+    (void)state;
+    has(0, KEY_SHARED, "k");
+    has(1, KEY_SHARED, "k");
+    waits(2, KEY_EXCLUSIVE, "k", FOREVER);
+    waits(0, KEY_EXCLUSIVE, "k", FOREVER);
+    release(1);
+    answers(0, KV_LOCKED);
+    assert_int_equal(w.askers[0].owner.count, 1);
+    still_waits(2);
+    release(0);
+    answers(2, KV_LOCKED);
+}
+
+static void upgrade__that_is_given_up_leaves_the_shared_lock(void **state)
+{
+    (void)state;
+    has(0, KEY_SHARED, "k");
+    has(1, KEY_SHARED, "k");
+    has_not(0, KEY_EXCLUSIVE, "k");
+    waits(0, KEY_EXCLUSIVE, "k", 20);
+    answers(0, KV_LOCK_TIMEOUT);
+    release(1);
+    has_not(1, KEY_EXCLUSIVE, "k");
+    has(1, KEY_SHARED, "k");
+}
+
+static void upgrade__of_a_prefix_to_a_key_passes_who_waits_for_the_prefix(void **state)
+{
+    (void)state;
+    has(0, PREFIX, "p");
+    waits(1, KEY_EXCLUSIVE, "pk", FOREVER);
+    has(0, KEY_EXCLUSIVE, "pk");
+    release(0);
+    answers(1, KV_LOCKED);
+}
+
+static void upgrade__by_two_readers_is_a_deadlock(void **state)
+{
+    (void)state;
+    has(0, KEY_SHARED, "k");
+    has(1, KEY_SHARED, "k");
+    waits(0, KEY_EXCLUSIVE, "k", FOREVER);
+    assert_int_equal(take(1, KEY_EXCLUSIVE, "k", FOREVER), KV_LOCK_DEADLOCK);
+    still_waits(0);
+    release(1);
+    answers(0, KV_LOCKED);
+}
+
+/* -- deadlocks --------------------------------------------------------------------------------- */
+
+static void deadlock__of_two_is_found_by_the_second(void **state)
+{
+    (void)state;
+    has(0, KEY_EXCLUSIVE, "a");
+    has(1, KEY_EXCLUSIVE, "b");
+    waits(0, KEY_SHARED, "b", FOREVER);
+    assert_int_equal(take(1, KEY_SHARED, "a", FOREVER), KV_LOCK_DEADLOCK);
+    still_waits(0);
+    release(1);
+    answers(0, KV_LOCKED);
+}
+
+static void deadlock__of_three_is_found_by_the_third(void **state)
+{
+    (void)state;
+    has(0, KEY_EXCLUSIVE, "a");
+    has(1, KEY_EXCLUSIVE, "b");
+    has(2, KEY_EXCLUSIVE, "c");
+    waits(0, KEY_EXCLUSIVE, "b", FOREVER);
+    waits(1, KEY_EXCLUSIVE, "c", FOREVER);
+    waits(3, KEY_EXCLUSIVE, "a", FOREVER); /* waits too, in no circle */
+    assert_int_equal(take(2, KEY_EXCLUSIVE, "a", FOREVER), KV_LOCK_DEADLOCK);
+    release(2);
+    answers(1, KV_LOCKED);
+    release(1);
+    answers(0, KV_LOCKED);
+    release(0);
+    answers(3, KV_LOCKED);
+}
+
+static void deadlock__through_a_prefix_is_found(void **state)
+{
+    (void)state;
+    has(0, PREFIX, "p");
+    has(1, KEY_EXCLUSIVE, "q");
+    waits(1, KEY_EXCLUSIVE, "p1", FOREVER);
+    assert_int_equal(take(0, PREFIX, "q", FOREVER), KV_LOCK_DEADLOCK);
+    release(0);
+    answers(1, KV_LOCKED);
+    has(0, KEY_EXCLUSIVE, "r");
+    waits(0, PREFIX, "p", FOREVER);
+    assert_int_equal(take(1, PREFIX, "", FOREVER), KV_LOCK_DEADLOCK);
+    release(1);
+    answers(0, KV_LOCKED);
+}
+
+/* Two scanners that have both seen the prefix and both want to write below it. */
+static void deadlock__of_two_scanners_that_write_is_found(void **state)
+{
+    (void)state;
+    has(0, PREFIX, "p");
+    has(1, PREFIX, "p");
+    waits(0, KEY_EXCLUSIVE, "p1", FOREVER);
+    assert_int_equal(take(1, KEY_EXCLUSIVE, "p2", FOREVER), KV_LOCK_DEADLOCK);
+    release(1);
+    answers(0, KV_LOCKED);
+}
+
+/* A reader behind a writer who waits for a reader: the way goes through the line. */
+static void deadlock__through_the_line_is_found(void **state)
+{
+    (void)state;
+    has(0, KEY_EXCLUSIVE, "a");
+    has(1, KEY_SHARED, "b");
+    waits(1, KEY_SHARED, "a", FOREVER);
+    waits(2, KEY_EXCLUSIVE, "b", FOREVER);
+    assert_int_equal(take(0, KEY_EXCLUSIVE, "b", FOREVER), KV_LOCK_DEADLOCK);
+    release(0);
+    answers(1, KV_LOCKED);
+    release(1);
+    answers(2, KV_LOCKED);
+}
+
+/* In two stores, where neither knows of the circle alone. */
+static void deadlock__over_two_tables_is_found(void **state)
+{
+    (void)state;
+    w.askers[2].owner.transaction = w.askers[0].owner.transaction;
+    w.askers[3].owner.transaction = w.askers[1].owner.transaction;
+    w.askers[2].locks = &w.locks[1];
+    w.askers[3].locks = &w.locks[1];
+    has(0, KEY_EXCLUSIVE, "a");
+    has(3, KEY_EXCLUSIVE, "a");
+    waits(2, KEY_EXCLUSIVE, "a", FOREVER); /* transaction 0 waits for 1 in the other table */
+    assert_int_equal(take(1, KEY_EXCLUSIVE, "a", FOREVER), KV_LOCK_DEADLOCK);
+    release(1);
+    release(3);
+    answers(2, KV_LOCKED);
+}
+
+/* Two branches of one transaction in one store: the first ends only when the second has ended. */
+static void deadlock__with_the_own_transaction_is_found(void **state)
+{
+    (void)state;
+    w.askers[1].owner.transaction = w.askers[0].owner.transaction;
+    has(0, KEY_EXCLUSIVE, "a");
+    assert_int_equal(take(1, KEY_SHARED, "a", FOREVER), KV_LOCK_DEADLOCK);
+}
+
+/* Only the order of arrival is in the way of 0, and 1 waits for it: 0 goes first. */
+static void order__alone_makes_no_deadlock(void **state)
+{
+    char key[16];
+
+    (void)state;
+    has(0, KEY_EXCLUSIVE, "p0");
+    waits(1, PREFIX, "p", FOREVER);
+    for (int i = 1; i < 50; i++) {
+        snprintf(key, sizeof(key), "p%d", i);
+        assert_int_equal(take(0, KEY_EXCLUSIVE, key, FOREVER), KV_LOCKED);
+        has(0, KEY_EXCLUSIVE, key);
+    }
+    still_waits(1);
+    has_not(2, KEY_EXCLUSIVE, "px"); /* 1 does not wait for 2 */
+    release(0);
+    answers(1, KV_LOCKED);
+    has(3, KEY_SHARED, "k");
+    waits(4, KEY_EXCLUSIVE, "k", FOREVER);
+    assert_int_equal(take(3, PREFIX, "k", 0), KV_LOCKED);
+    release(3);
+    answers(4, KV_LOCKED);
+}
+
+/* -- at random --------------------------------------------------------------------------------- */
+
+enum { KEYS = 6, ROUNDS = 3000 };
+static atomic_int readers[KEYS], writers[KEYS];
+static atomic_int broken, deadlocks, timeouts;
+
+/* Note what was got, and look at what others have. */
+static void look(enum what what, int key, int *reads, int *writes)
+{
+    for (int k = 0; k < KEYS; k++) {
+        if (what != PREFIX && k != key)
+            continue;
+        if (what == KEY_EXCLUSIVE && !writes[k]) {
+            writes[k] = 1;
+            atomic_fetch_add(&writers[k], 1);
+        } else if (what != KEY_EXCLUSIVE && !reads[k]) {
+            reads[k] = 1;
+            atomic_fetch_add(&readers[k], 1);
+        }
+        if (atomic_load(&writers[k]) > writes[k])
+            atomic_fetch_add(&broken, 1);
+        if (writes[k] && atomic_load(&readers[k]) > reads[k])
+            atomic_fetch_add(&broken, 1);
+    }
+}
+
+static void run_transaction(int i, unsigned *seed)
+{
+    int reads[KEYS] = {0}, writes[KEYS] = {0};
+    enum kv_lock_answer answer = KV_LOCKED;
+
+    for (int n = 1 + rand_r(seed) % 4; n > 0 && answer == KV_LOCKED; n--) {
+        char key[2] = {(char)('a' + rand_r(seed) % KEYS), '\0'};
+        enum what what = rand_r(seed) % 5 == 0 ? PREFIX : (enum what)(rand_r(seed) % 2);
+
+        answer = take(i, what, what == PREFIX ? "" : key, rand_r(seed) % 50 == 0 ? 0 : FOREVER);
+        if (answer == KV_LOCKED)
+            look(what, key[0] - 'a', reads, writes);
+    }
+    deadlocks += answer == KV_LOCK_DEADLOCK;
+    timeouts += answer == KV_LOCK_TIMEOUT;
+    for (int k = 0; k < KEYS; k++) {
+        atomic_fetch_sub(&readers[k], reads[k]);
+        atomic_fetch_sub(&writers[k], writes[k]);
+    }
+    release(i);
+}
+
+static void *run_at_random(void *arg)
+{
+    struct asker *a = arg;
+    unsigned seed = (unsigned)a->owner.transaction;
+
+    for (int n = 0; n < ROUNDS; n++)
+        run_transaction((int)(a - w.askers), &seed);
+    return NULL;
+}
+
+/* A deadlock that is not found would last for ten minutes: the test's time limit. */
+static void threads__never_hold_what_excludes_each_other(void **state)
+{
+    (void)state;
+    for (int i = 0; i < OWNERS; i++)
+        assert_int_equal(pthread_create(&w.askers[i].thread, NULL, run_at_random, &w.askers[i]), 0);
+    for (int i = 0; i < OWNERS; i++)
+        assert_int_equal(pthread_join(w.askers[i].thread, NULL), 0);
+    print_message("%d deadlocks, %d time-outs\n", deadlocks, timeouts);
+    assert_int_equal(broken, 0);
+    assert_true(deadlocks > 0);
+    assert_true(timeouts > 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        KV_TEST(two_rmids__reach_one_store),
-        KV_TEST(lock__is_not_taken_before_the_first_operation),
-        KV_TEST(lock__that_is_not_to_be_had_spoils_the_branch),
-        KV_TEST(lock__of_a_reader_keeps_writers_out_until_its_vote),
-        KV_TEST(lock__of_a_prepared_branch_stays_until_it_ends),
-        KV_TEST(lock__is_handed_on_first_come_first_served),
-        KV_TEST(lock__is_let_go_by_every_end_of_a_branch),
-        KV_TEST(join__shares_lock_and_writes),
-        KV_TEST(join__lets_one_operation_in_at_a_time),
-        KV_TEST(join__hears_of_a_spoilt_branch),
-        KV_TEST(close__with_a_suspended_association_spoils_the_branch),
-        KV_TEST(close__ends_the_idle_branches_of_the_rmid),
-        KV_TEST(threads__lose_no_update),
+        LOCK_TEST(matrix__is_that_of_the_header),
+        LOCK_TEST(owner__does_not_exclude_itself),
+        LOCK_TEST(owner__takes_nothing_twice),
+        LOCK_TEST(prefix__meets_the_keys_below_it_alone),
+        LOCK_TEST(limit__is_kept),
+        LOCK_TEST(line__is_first_come_first_served),
+        LOCK_TEST(line__is_not_jumped_by_readers),
+        LOCK_TEST(line__of_keys_and_prefixes_is_one),
+        LOCK_TEST(wait__that_ends_lets_those_behind_go_on),
+        LOCK_TEST(refuse_all__wakes_everybody),
+        LOCK_TEST(upgrade__goes_to_the_head_of_the_line),
+        LOCK_TEST(upgrade__that_is_given_up_leaves_the_shared_lock),
+        LOCK_TEST(upgrade__of_a_prefix_to_a_key_passes_who_waits_for_the_prefix),
+        LOCK_TEST(upgrade__by_two_readers_is_a_deadlock),
+        LOCK_TEST(deadlock__of_two_is_found_by_the_second),
+        LOCK_TEST(deadlock__of_three_is_found_by_the_third),
+        LOCK_TEST(deadlock__through_a_prefix_is_found),
+        LOCK_TEST(deadlock__of_two_scanners_that_write_is_found),
+        LOCK_TEST(deadlock__through_the_line_is_found),
+        LOCK_TEST(deadlock__over_two_tables_is_found),
+        LOCK_TEST(deadlock__with_the_own_transaction_is_found),
+        LOCK_TEST(order__alone_makes_no_deadlock),
+        LOCK_TEST(threads__never_hold_what_excludes_each_other),
     };
 
     return cmocka_run_group_tests_name("kv.lock", tests, NULL, NULL);

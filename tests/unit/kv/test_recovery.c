@@ -94,7 +94,7 @@ static void expect_fate(const char *dir, enum fate fate)
     t_xa(XAER_NOTA, kv_rollback(1, 1));
     kv_expect(1, "k", fate == COMMITTED ? "new" : "old");
     kv_expect(1, "more", fate == COMMITTED ? "m" : NULL);
-    kv_store(1, 50, "k", "free"); /* the store's lock is */
+    kv_store(1, 50, "k", "free"); /* its lock is */
     kv_close(1);
 }
 
