@@ -9,8 +9,8 @@
  * Invariants
  *   B1  Money and done/ID change in one transaction: a transfer is applied once, however often it
  *       is tried and whenever we are killed.
- *   B2  A branch of kv holds its whole store. Every transaction takes east first, so none
- *       waits in a circle.
+ *   B2  Balances are locked before they are read, in the order of the accounts' names, so that no
+ *       transfers wait in a circle. If some did, kv would roll one back, and it is tried again.
  *   B3  "= ID" is said after hf_tx_commit() returned HF_OK: what was said survives a power cut.
  *   B4  After HF_EUNKNOWN nothing more is done here: only the next opening of the log can tell.
  *
@@ -169,7 +169,7 @@ static void leave_if_lost(int code)
 
 /* -- what the transactions do ---------------------------------------------------------------- */
 
-/* East's accounts first, then west's: B2. */
+/* East's accounts first, then west's. One teller does it, before the others begin. */
 static int open_accounts(struct teller *teller, hf_tx *tx, const void *arg)
 {
     const struct batch *batch = arg;
@@ -183,10 +183,13 @@ static int open_accounts(struct teller *teller, hf_tx *tx, const void *arg)
     return code;
 }
 
-/* The marks come first, east's and then west's: that is B2. HF_EEXIST: it was done before. */
+/* HF_EEXIST: it was done before. */
 static int move_money(struct teller *teller, hf_tx *tx, const void *arg)
 {
     const struct transfer *transfer = arg;
+    const char *from = transfer->from, *to = transfer->to;
+    int64_t amount = transfer->amount;
+    int in_order = strcmp(from, to) <= 0; /* B2 */
     int code;
 
     say("+ %s\n", transfer->id);
@@ -194,9 +197,9 @@ static int move_money(struct teller *teller, hf_tx *tx, const void *arg)
     if (code == HF_OK)
         code = ledger_mark_done(teller->at[WEST], transfer->id, tx);
     if (code == HF_OK)
-        code = ledger_add(teller->at, transfer->from, -transfer->amount);
+        code = ledger_add(teller->at, in_order ? from : to, in_order ? -amount : amount);
     if (code == HF_OK)
-        code = ledger_add(teller->at, transfer->to, transfer->amount);
+        code = ledger_add(teller->at, in_order ? to : from, in_order ? amount : -amount);
     return code;
 }
 

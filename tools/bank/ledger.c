@@ -69,7 +69,9 @@ int ledger_add(hf_instance *const at[STORE_COUNT], const char *account, int64_t 
     int code;
 
     snprintf(key, sizeof(key), "acct/%s", account);
-    code = get_balance(rmid, key, &balance);
+    code = hf_kv_lock(rmid, key, strlen(key)); /* we shall write what we read */
+    if (code == HF_OK)
+        code = get_balance(rmid, key, &balance);
     if (code != HF_OK)
         return code;
     if (__builtin_add_overflow(balance, amount, &balance))
