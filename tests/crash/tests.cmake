@@ -7,6 +7,11 @@ hf_test(crash many crash_many.c ARGUMENTS --seconds 20)
 hf_test(crash errors crash_errors.c LABELS crash-light)
 hf_test(crash acks crash_acks.c support/flat_rm.c LABELS crash-light)
 hf_test(crash scale crash_scale.c support/flat_rm.c TIMEOUT 600)
+# Serializable by a model: eight threads, and the same with kills. One program.
+hf_test(crash kv_model crash_kv_model.c kv_model.c kv_model_work.c
+    ARGUMENTS --seconds 8 LABELS crash-light)
+add_test(NAME crash.kv_model_kills COMMAND crash_kv_model --kills 40)
+set_tests_properties(crash.kv_model_kills PROPERTIES LABELS "crash;crash-light" TIMEOUT 480)
 # LMDB has to find the test's pwrite() before libc's.
 set_target_properties(crash_fence crash_errors PROPERTIES ENABLE_EXPORTS ON)
 
@@ -68,6 +73,14 @@ if(HOLDFAST_FAULTS)
     add_test(NAME crash.catches.ack-page-early
         COMMAND "${CMAKE_CURRENT_LIST_DIR}/must_fail.sh" "is in doubt"
             $<TARGET_FILE:crash_acks> --plant ack-page-early)
+    foreach(bug IN ITEMS kv-prefix-unlocked kv-read-unlocked)
+        add_test(NAME crash.catches.${bug}
+            COMMAND "${CMAKE_CURRENT_LIST_DIR}/must_fail.sh" "not serializable"
+                $<TARGET_FILE:crash_kv_model> --seconds 4 --plant ${bug})
+    endforeach()
+    add_test(NAME crash.catches.kv-locks-not-retaken
+        COMMAND "${CMAKE_CURRENT_LIST_DIR}/must_fail.sh" "not serializable"
+            $<TARGET_FILE:crash_kv_model> --kills 60 --plant kv-locks-not-retaken)
     foreach(bug IN ITEMS ack-before-durable reuse-gtrid)
         add_test(NAME crash.catches.${bug}
             COMMAND "${CMAKE_CURRENT_LIST_DIR}/plant_bank.sh" ${bug} $<TARGET_FILE_DIR:bank_chaos>)
@@ -75,5 +88,7 @@ if(HOLDFAST_FAULTS)
     set_tests_properties(crash.catches.recover-without-fence crash.catches.rollback-after-unknown
         crash.catches.ack-page-early
         crash.catches.ack-before-durable crash.catches.reuse-gtrid
+        crash.catches.kv-prefix-unlocked crash.catches.kv-read-unlocked
+        crash.catches.kv-locks-not-retaken
         PROPERTIES LABELS crash TIMEOUT 120)
 endif()
