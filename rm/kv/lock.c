@@ -30,9 +30,14 @@
  *           --> in line --> granted by settle() when others let go
  *                       --> deadlock, timed out, refused: out of line, and settle() for the others
  *
- * Nothing here is on the disk. If we crash, read locks are gone, and write locks of prepared
- * branches are taken again from their write sets (place.c). That is enough: a prepared branch asks
- * for nothing any more, so two-phase locking holds without its read locks.
+ * If we crash while a branch ...   the next opening (branch.c, before anybody is let in) ...
+ *   works, or waits                 knows nothing of it: its locks are gone with its writes
+ *   is prepared                     locks what it wrote exclusively, from its write set on the disk
+ *   is prepared, and has read       leaves that free: it asks for no lock any more, so its place in
+ *                                   the order of transactions is settled, and two-phase locking
+ *                                   holds without its read locks
+ *   ended, and not told so          has nothing to lock
+ * Nothing of this file is on the disk. tests/crash/crash_kv_model kills it there.
  *
  * What it costs: a key is found in the time of a skip list. One that is read by n owners costs up
  * to n steps when one more reads it. An exclusive lock looks at every prefix that is locked, and a
@@ -175,7 +180,7 @@ static struct kv_lock *seek(struct kv_locks *locks, const struct kv_lock *prefix
 static struct kv_lock *allocate(const void *bytes, size_t size, uint8_t levels)
 {
     size_t head = sizeof(struct kv_lock) + levels * sizeof(struct kv_lock *);
-    struct kv_lock *lock = malloc(head + size);
+    struct kv_lock *lock = HF_FAULT_FAILS("kv:lock-memory") ? NULL : malloc(head + size);
 
     if (lock == NULL)
         return NULL;
@@ -262,6 +267,11 @@ static int is_covered(const struct kv_owner *owner, const void *key, size_t size
     while (hold != NULL && !starts_with(key, size, hold->lock))
         hold = hold->next_owned;
     return hold != NULL;
+}
+
+static struct kv_hold *make_hold(void)
+{
+    return HF_FAULT_FAILS("kv:lock-memory") ? NULL : calloc(1, sizeof(struct kv_hold));
 }
 
 /* The pending hold becomes one that counts. */
@@ -611,7 +621,7 @@ static enum kv_lock_answer request(struct kv_locks *locks, struct kv_owner *owne
     owner->pending = held;
     if (held == NULL && owner->count >= owner->count_max)
         answer = KV_LOCK_LIMIT;
-    else if (held == NULL && (owner->pending = calloc(1, sizeof(*held))) == NULL)
+    else if (held == NULL && (owner->pending = make_hold()) == NULL)
         answer = KV_LOCK_NO_MEMORY;
     if (answer != KV_LOCKED) {
         drop_if_unused(locks, owner->wanted);

@@ -137,7 +137,7 @@ static void end_cell(void)
 /* -- table 6-4: branches ----------------------------------------------------------------------- */
 
 enum { S0, S1, S2, S3, S4, STATES };
-enum { WRITER, READER }; /* variants: what the branch did */
+enum { WRITER, READER, VICTIM }; /* variants: what the branch did, or what became of it */
 
 /* clang-format off */
 static const struct row rows_6_4[] = {
@@ -148,6 +148,12 @@ static const struct row rows_6_4[] = {
     { START, TMRESUME, NULL, WRITER, { NOTA, PROTO, PROTO, PROTO, PROTO } },
     { START, TMJOIN | TMRESUME, NULL, WRITER, { INVAL, INVAL, INVAL, INVAL, INVAL } },
     { END, TMSUCCESS, NULL, WRITER, { NOTA, TO(XA_OK, S2), PROTO, PROTO, PROTO } },
+    { END, TMSUCCESS, NULL, VICTIM, { NONE, TO(XA_RBDEADLOCK, S4), NONE, NONE, PROTO } },
+    { END, TMSUSPEND, NULL, VICTIM, { NONE, TO(XA_RBDEADLOCK, S4), NONE, NONE, PROTO } },
+    { END, TMFAIL, NULL, VICTIM, { NONE, TO(XA_RBDEADLOCK, S4), NONE, NONE, PROTO } },
+    { PREPARE, TMNOFLAGS, NULL, VICTIM, { NONE, PROTO, NONE, NONE, PROTO } },
+    { COMMIT, TMONEPHASE, NULL, VICTIM, { NONE, PROTO, NONE, NONE, PROTO } },
+    { ROLLBACK, TMNOFLAGS, NULL, VICTIM, { NONE, PROTO, NONE, NONE, TO(XA_OK, S0) } },
     { END, TMFAIL, NULL, WRITER, { NOTA, TO(XA_RBROLLBACK, S4), PROTO, PROTO, PROTO } },
     { PREPARE, TMNOFLAGS, NULL, WRITER, { NOTA, PROTO, TO(XA_OK, S3), PROTO, PROTO } },
     { PREPARE, TMNOFLAGS, NULL, READER, { NONE, PROTO, TO(XA_RDONLY, S0), NONE, PROTO } },
@@ -175,6 +181,22 @@ static const struct row rows_6_4[] = {
 };
 /* clang-format on */
 
+/*
+ * Make MINE's branch the victim of a deadlock: it waits for another branch of the same global
+ * transaction, which could not end before it.
+ */
+static void make_victim(void)
+{
+    XID sister = kv_xid(last_branch);
+
+    sister.data[sister.gtrid_length] = 's';
+    t_xa(XA_OK, kv.xa_start_entry(&sister, OTHER, TMNOFLAGS));
+    kv_put(OTHER, "k", "v");
+    t_rc(HF_EROLLEDBACK, hf_kv_put(MINE, "k", 1, "v", 1));
+    t_xa(XA_OK, kv.xa_end_entry(&sister, OTHER, TMSUCCESS));
+    t_xa(XA_OK, kv.xa_rollback_entry(&sister, OTHER, TMNOFLAGS));
+}
+
 /* Bring branch last_branch into a state, by rmid MINE. */
 static void enter_branch_state(int state, int variant)
 {
@@ -183,13 +205,17 @@ static void enter_branch_state(int state, int variant)
     if (state == S0)
         return;
     kv_begin(MINE, last_branch);
-    if (variant == WRITER)
+    if (variant == VICTIM)
+        make_victim();
+    else if (variant == WRITER)
         kv_put(MINE, "k", "v");
     else
         kv_expect(MINE, "never written", NULL);
     if (state == S1)
         return;
-    t_xa(state == S4 ? XA_RBROLLBACK : XA_OK,
+    t_xa(state != S4         ? XA_OK
+         : variant == VICTIM ? XA_RBDEADLOCK
+                             : XA_RBROLLBACK,
          kv.xa_end_entry(&x, MINE, state == S4 ? TMFAIL : TMSUCCESS));
     if (state == S3)
         t_xa(XA_OK, kv.xa_prepare_entry(&x, MINE, TMNOFLAGS));
@@ -208,6 +234,8 @@ static int find_branch_state(void)
         return S0;
     if (rc == XAER_PROTO)
         return S4;
+    if (rc == XA_RBDEADLOCK)
+        return S1; /* a victim that has not heard of it at the end of its work */
     t_xa(XA_OK, rc);
     t_xa(XA_OK, kv.xa_end_entry(&x, OTHER, TMSUCCESS));
     return kv.xa_prepare_entry(&x, OTHER, TMNOFLAGS) == XAER_PROTO ? S1 : S2;

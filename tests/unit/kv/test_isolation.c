@@ -10,6 +10,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "holdfast/internal/fault.h"
+
 static uint64_t now_ms(void)
 {
     struct timespec t;
@@ -282,6 +284,44 @@ static void branches__on_other_keys_do_not_wait(void **state)
     kv_expect(1, "a", NULL);
     kv_expect(1, "b", "two");
 }
+
+#ifdef HF_FAULTS
+/* The first allocation of a request is the lock, the second one the branch's part in it. */
+static void memory__that_runs_out_spoils_the_branch_and_leaves_nothing(void **state)
+{
+    static const char *const faults[] = {"kv:lock-memory=fail@1", "kv:lock-memory=fail@2"};
+    int count = 0;
+
+    kv_open(1, *state);
+    t_xa(XA_OK, kv_open_with(2, *state, "wait_ms=0"));
+    for (long i = 0; i < 4; i++) {
+        kv_begin(1, i);
+        kv_put(1, "mine", "v");
+        assert_int_equal(hf__fault_set(faults[i % 2]), 0);
+        t_rc(HF_ENOMEM,
+             i < 2 ? hf_kv_put(1, "k", 1, "v", 1) : hf_kv_each(1, "k", 1, count_all, &count));
+        assert_int_equal(hf__fault_set(NULL), 0);
+        kv_store(2, 100 + i, "mine", "free");
+        kv_store(2, 200 + i, "k", "free");
+        t_xa(XA_RBOTHER, kv.xa_end_entry((XID[]){kv_xid(i)}, 1, TMSUCCESS));
+        t_xa(XA_OK, kv_rollback(1, i));
+    }
+}
+
+/* Phase two asks for no memory of the lock manager's. */
+static void memory__of_locks_is_not_needed_to_commit(void **state)
+{
+    kv_open(1, *state);
+    kv_begin(1, 1);
+    kv_put(1, "k", "v");
+    kv_end(1, 1);
+    assert_int_equal(hf__fault_set("kv:lock-memory=fail"), 0);
+    t_xa(XA_OK, kv_prepare(1, 1));
+    t_xa(XA_OK, kv_commit(1, 1, TMNOFLAGS));
+    assert_int_equal(hf__fault_set(NULL), 0);
+    kv_expect(1, "k", "v");
+}
+#endif
 
 /* -- threads ----------------------------------------------------------------------------------- */
 
@@ -672,6 +712,10 @@ int main(void)
         KV_TEST(operations__lock_what_they_touch),
         KV_TEST(each__is_repeatable_and_sees_own_writes),
         KV_TEST(branches__on_other_keys_do_not_wait),
+#ifdef HF_FAULTS
+        KV_TEST(memory__that_runs_out_spoils_the_branch_and_leaves_nothing),
+        KV_TEST(memory__of_locks_is_not_needed_to_commit),
+#endif
         KV_TEST(cancel__ends_a_wait_and_spoils_the_branch),
         KV_TEST(cancel__of_what_does_not_run_changes_nothing_but_its_branch),
         KV_TEST(deadlock__is_told_to_one_branch_and_the_other_goes_on),

@@ -8,6 +8,7 @@
 #include "support/t.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -567,6 +568,7 @@ static void run_transaction(int i, unsigned *seed)
         answer = take(i, what, what == PREFIX ? "" : key, rand_r(seed) % 50 == 0 ? 0 : FOREVER);
         if (answer == KV_LOCKED)
             look(what, key[0] - 'a', reads, writes);
+        (void)sched_yield(); /* so that others come while we hold it */
     }
     deadlocks += answer == KV_LOCK_DEADLOCK;
     timeouts += answer == KV_LOCK_TIMEOUT;

@@ -28,9 +28,14 @@
  * calls hf_kv_lock() first: two that read and then write the same key would wait for each other,
  * and one would have to begin again.
  *
+ * Two instances of one store in one transaction are two branches, and exclude each other: what one
+ * has written the other one cannot lock, which is a deadlock at once. Enlist one of them.
+ *
  * Outcomes: a store remembers how its newest HF_KV_OUTCOMES branches ended that wrote something and
  * were committed, or rolled back after a yes vote. Asked for an older one, or for one that it never
- * prepared, hf_kv_ext.probe says HF_PROBE_UNKNOWN, never what is not proved.
+ * prepared, hf_kv_ext.probe says HF_PROBE_UNKNOWN, never what is not proved. The horizon is counted
+ * in branches, not in time: a recovery that comes later than that many commits of others leaves the
+ * transaction "committed, unconfirmed".
  */
 #ifndef HOLDFAST_KV_H
 #define HOLDFAST_KV_H
