@@ -58,6 +58,15 @@
 #include "holdfast/internal/fault.h"
 #include "writes.h"
 
+/* One owner's part in a lock. */
+struct kv_hold {
+    struct kv_lock *lock;
+    struct kv_owner *owner;        /* NULL: it is pending, or nobody's */
+    struct kv_hold *next, *before; /* of the lock */
+    struct kv_hold *next_owned;    /* of the owner */
+    enum kv_lock_mode mode;
+};
+
 /* A key or a prefix. */
 struct kv_lock {
     struct kv_hold *holders; /* one that is exclusive, or any number of shared ones */
@@ -66,17 +75,10 @@ struct kv_lock {
     unsigned char *bytes; /* behind next, in the same block */
     uint16_t size;
     uint8_t is_prefix;
-    uint8_t levels;         /* of next; a prefix has one, for the list */
+    uint8_t levels; /* of next; a prefix has one, for the list */
+    uint8_t room_is_taken;
+    struct kv_hold room;    /* for one hold, as most locks have no more */
     struct kv_lock *next[]; /* in byte order, one for each level */
-};
-
-/* One owner's part in a lock. */
-struct kv_hold {
-    struct kv_lock *lock;
-    struct kv_owner *owner;
-    struct kv_hold *next, *before; /* of the lock */
-    struct kv_hold *next_owned;    /* of the owner */
-    enum kv_lock_mode mode;
 };
 
 static pthread_mutex_t searching = PTHREAD_MUTEX_INITIALIZER;
@@ -269,9 +271,26 @@ static int is_covered(const struct kv_owner *owner, const void *key, size_t size
     return hold != NULL;
 }
 
-static struct kv_hold *make_hold(void)
+/* A hold that is nobody's yet. NULL: no memory. */
+static struct kv_hold *make_hold(struct kv_lock *lock)
 {
-    return HF_FAULT_FAILS("kv:lock-memory") ? NULL : calloc(1, sizeof(struct kv_hold));
+    struct kv_hold *hold = &lock->room;
+
+    if (lock->room_is_taken)
+        hold = HF_FAULT_FAILS("kv:lock-memory") ? NULL : malloc(sizeof(*hold));
+    if (hold == NULL)
+        return NULL;
+    lock->room_is_taken = 1;
+    *hold = (struct kv_hold){.lock = lock};
+    return hold;
+}
+
+static void free_hold(struct kv_hold *hold)
+{
+    if (hold == &hold->lock->room)
+        hold->lock->room_is_taken = 0;
+    else
+        free(hold);
 }
 
 /* The pending hold becomes one that counts. */
@@ -304,22 +323,24 @@ static void give_up(struct kv_locks *locks, struct kv_owner *owner)
 
     owner->pending = NULL;
     if (hold->owner == NULL)
-        free(hold);
+        free_hold(hold);
     drop_if_unused(locks, owner->wanted);
 }
 
 static void let_go(struct kv_locks *locks, struct kv_hold *hold)
 {
+    struct kv_lock *lock = hold->lock;
+
     if (hold->mode == KV_EXCLUSIVE)
         locks->exclusive--;
     if (hold->before != NULL)
         hold->before->next = hold->next;
     else
-        hold->lock->holders = hold->next;
+        lock->holders = hold->next;
     if (hold->next != NULL)
         hold->next->before = hold->before;
-    drop_if_unused(locks, hold->lock);
-    free(hold);
+    free_hold(hold);
+    drop_if_unused(locks, lock);
 }
 
 /* -- the line ---------------------------------------------------------------------------------- */
@@ -621,13 +642,12 @@ static enum kv_lock_answer request(struct kv_locks *locks, struct kv_owner *owne
     owner->pending = held;
     if (held == NULL && owner->count >= owner->count_max)
         answer = KV_LOCK_LIMIT;
-    else if (held == NULL && (owner->pending = make_hold()) == NULL)
+    else if (held == NULL && (owner->pending = make_hold(owner->wanted)) == NULL)
         answer = KV_LOCK_NO_MEMORY;
     if (answer != KV_LOCKED) {
         drop_if_unused(locks, owner->wanted);
         return answer;
     }
-    owner->pending->lock = owner->wanted;
     owner->ticket = ++locks->tickets;
     line_up(owner, held != NULL || is_covered(owner, owner->wanted->bytes, owner->wanted->size));
     o = find_obstacle(locks, owner);

@@ -82,7 +82,7 @@ void hf__kv_locks_end(struct kv_locks *locks);
 
 /*
  * An owner begins as zeroes. It holds nothing, and does not wait, when it ends. count_max bounds
- * the memory that its locks take: some 150 bytes and the key for each.
+ * the memory that its locks take: some 200 bytes and the key for each.
  */
 void hf__kv_lock_owner_init(struct kv_owner *owner, uint64_t transaction, size_t count_max);
 void hf__kv_lock_owner_end(struct kv_owner *owner);

@@ -286,23 +286,32 @@ static void branches__on_other_keys_do_not_wait(void **state)
 }
 
 #ifdef HF_FAULTS
-/* The first allocation of a request is the lock, the second one the branch's part in it. */
+/* A lock is allocated with room for one branch's part; a second branch's is allocated beside it. */
 static void memory__that_runs_out_spoils_the_branch_and_leaves_nothing(void **state)
 {
-    static const char *const faults[] = {"kv:lock-memory=fail@1", "kv:lock-memory=fail@2"};
-    int count = 0;
+    int count = 0, rc;
 
     kv_open(1, *state);
+    kv_open(3, *state);
     t_xa(XA_OK, kv_open_with(2, *state, "wait_ms=0"));
     for (long i = 0; i < 4; i++) {
+        kv_begin(3, 300 + i);
+        if (i >= 2) {
+            t_rc(i == 2 ? HF_ENOTFOUND : HF_OK, hf_kv_get(3, "k", 1, NULL, 0, NULL));
+            assert_int_equal(count_of(3, "k"), i == 2 ? 0 : 1);
+        }
         kv_begin(1, i);
         kv_put(1, "mine", "v");
-        assert_int_equal(hf__fault_set(faults[i % 2]), 0);
-        t_rc(HF_ENOMEM,
-             i < 2 ? hf_kv_put(1, "k", 1, "v", 1) : hf_kv_each(1, "k", 1, count_all, &count));
+        assert_int_equal(hf__fault_set("kv:lock-memory=fail@1"), 0);
+        rc = i % 2 == 0 ? hf_kv_get(1, "k", 1, NULL, 0, NULL)
+                        : hf_kv_each(1, "k", 1, count_all, &count);
         assert_int_equal(hf__fault_set(NULL), 0);
+        t_rc(HF_ENOMEM, rc);
+        kv_end(3, 300 + i);
+        t_xa(XA_RDONLY, kv_prepare(3, 300 + i));
         kv_store(2, 100 + i, "mine", "free");
-        kv_store(2, 200 + i, "k", "free");
+        if (i >= 2)
+            kv_store(2, 200 + i, "k", "free");
         t_xa(XA_RBOTHER, kv.xa_end_entry((XID[]){kv_xid(i)}, 1, TMSUCCESS));
         t_xa(XA_OK, kv_rollback(1, i));
     }
