@@ -75,7 +75,8 @@ struct kv_branch *hf__kv_branch_claim(struct kv_place *place, const struct kv_xi
 {
     struct kv_branch *b = hf__kv_branch_find(place, xid);
 
-    while (b != NULL && b->busy) { /* each turn waits for another thread's call to end */
+    /* Each turn waits for another thread's call to end. */
+    while (b != NULL && b->busy && b->associated == 0 && b->suspended == 0) {
         pthread_cond_wait(&place->changed, &place->mutex);
         b = hf__kv_branch_find(place, xid); /* it may be over now */
     }

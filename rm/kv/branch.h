@@ -46,7 +46,10 @@ struct kv_scan {
 
 /* -- for association.c and data.c; the place's mutex is held ----------------------------------- */
 
-/* The branch, when nobody works in it; NULL if there is none. Waits. */
+/*
+ * The branch, when nobody completes it; NULL if there is none. Waits for a completion, which only a
+ * branch without associations can have, and not for work in it, which may wait for a lock.
+ */
 struct kv_branch *hf__kv_branch_claim(struct kv_place *place, const struct kv_xid *xid);
 /* The branch, whoever works in it. */
 struct kv_branch *hf__kv_branch_find(struct kv_place *place, const struct kv_xid *xid);

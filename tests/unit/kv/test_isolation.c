@@ -543,6 +543,36 @@ static void join__shares_lock_and_writes(void **state)
     kv_expect(1, "b", "two");
 }
 
+/* What others ask of a branch that waits for a lock is answered without waiting with it. */
+static void join__of_a_branch_that_waits_can_end_the_wait(void **state)
+{
+    struct waiter w = {.rmid = 2};
+    XID x = kv_xid(2);
+
+    kv_open(1, *state);
+    t_xa(XA_OK, kv_open_with(2, *state, "wait_ms=3600000"));
+    kv_open(3, *state);
+    kv_begin(1, 1);
+    kv_put(1, "k", "held");
+    kv_begin(2, 2);
+    assert_int_equal(pthread_create(&w.thread, NULL, run_waiter, &w), 0);
+    pause_ms(20);
+    t_xa(XAER_PROTO, kv_prepare(3, 2));
+    t_xa(XAER_PROTO, kv_rollback(3, 2));
+    assert_int_equal(kv_probe(3, 2), HF_PROBE_UNKNOWN);
+    t_xa(XA_OK, kv.xa_start_entry(&x, 3, TMJOIN));
+    t_xa(XA_OK, kv.xa_end_entry(&x, 3, TMSUSPEND));
+    t_xa(XA_OK, kv.xa_start_entry(&x, 3, TMRESUME));
+    t_xa(XA_RBROLLBACK, kv.xa_end_entry(&x, 3, TMFAIL));
+    assert_int_equal(pthread_join(w.thread, NULL), 0);
+    t_rc(HF_EROLLEDBACK, w.rc);
+    assert_int_equal(w.native, XA_RBROLLBACK);
+    t_xa(XA_RBROLLBACK, kv.xa_end_entry(&x, 2, TMSUCCESS));
+    t_xa(XA_OK, kv_rollback(3, 2));
+    kv_end(1, 1);
+    t_xa(XA_OK, kv_commit(1, 1, TMONEPHASE));
+}
+
 /* Two threads write to one branch at once, by an rmid each: every write is there. */
 struct writer {
     int rmid;
@@ -731,6 +761,7 @@ int main(void)
         KV_TEST(lock__is_handed_on_first_come_first_served),
         KV_TEST(lock__is_let_go_by_every_end_of_a_branch),
         KV_TEST(join__shares_lock_and_writes),
+        KV_TEST(join__of_a_branch_that_waits_can_end_the_wait),
         KV_TEST(join__lets_one_operation_in_at_a_time),
         KV_TEST(join__hears_of_a_spoilt_branch),
         KV_TEST(close__with_a_suspended_association_spoils_the_branch),
