@@ -40,6 +40,15 @@ static int damaged(const char *what)
     return hf__error(HF_EDAMAGED, 0, "kv: %s does not have its form", what);
 }
 
+/* Put a record that cannot be there yet, which is half as dear as any other. */
+static int add(struct hf__store_txn *txn, const struct kv_key *key, uint8_t kind,
+               const void *payload, size_t size)
+{
+    int rc = hf__store_add(txn, key->bytes, key->size, kind, payload, size);
+
+    return rc == HF_EEXIST ? damaged("the set of branches: one of them is there twice") : rc;
+}
+
 /* -- outcomes ---------------------------------------------------------------------------------- */
 
 static int read_numbers(struct hf__store_txn *txn, struct kv_numbers *ret)
@@ -121,7 +130,7 @@ static int put_outcome(struct hf__store_txn *txn, enum kv_outcome outcome, const
 
     size = hf__kv_layout_outcome(outcome, xid, payload);
     hf__kv_layout_outcome_key(number, &key);
-    rc = hf__store_put(txn, key.bytes, key.size, KV_KIND_OUTCOME, payload, size);
+    rc = add(txn, &key, KV_KIND_OUTCOME, payload, size);
     if (rc != HF_OK)
         return rc;
     hf__kv_layout_outcome_of(outcome, number, payload);
@@ -191,7 +200,7 @@ static int put_chunk(struct hf__store_txn *txn, const struct kv_xid *xid, uint32
     for (; first != end; first = first->next[0])
         p = hf__kv_layout_write(first, p);
     hf__kv_layout_writes_key(xid, chunk, &key);
-    rc = hf__store_put(txn, key.bytes, key.size, KV_KIND_WRITES, payload, size);
+    rc = add(txn, &key, KV_KIND_WRITES, payload, size);
     free(payload);
     *ret_next = end;
     return rc;
@@ -215,7 +224,7 @@ static int apply_prepare(struct hf__store_txn *txn, void *arg)
     HF_FAULT("kv:prepare-half");
     hf__kv_layout_prepared(&header, payload);
     hf__kv_layout_prepared_key(step->xid, &key);
-    return hf__store_put(txn, key.bytes, key.size, KV_KIND_PREPARED, payload, sizeof(payload));
+    return add(txn, &key, KV_KIND_PREPARED, payload, sizeof(payload));
 }
 
 int hf__kv_disk_prepare(struct hf__store *store, const struct kv_xid *xid,
