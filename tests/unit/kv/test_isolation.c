@@ -433,6 +433,44 @@ static void cancel__ends_a_wait_and_spoils_the_branch(void **state)
     t_xa(XA_OK, kv_commit(1, 1, TMONEPHASE));
 }
 
+#ifdef HF_FAULTS
+/* Nobody waits for what will not come any more, and a refused commit keeps its locks. */
+static void failure__of_the_store_lets_everybody_out(void **state)
+{
+    struct waiter w = {.rmid = 2};
+
+    kv_open(1, *state);
+    t_xa(XA_OK, kv_open_with(2, *state, "wait_ms=3600000"));
+    t_xa(XA_OK, kv_open_with(3, *state, "wait_ms=0"));
+    kv_begin(1, 1);
+    kv_put(1, "k", "held");
+    kv_end(1, 1);
+    t_xa(XA_OK, kv_prepare(1, 1));
+    assert_int_equal(hf__fault_set("kv:commit=fail"), 0);
+    t_xa(XA_RETRY, kv_commit(1, 1, TMNOFLAGS));
+    assert_int_equal(hf__fault_set(NULL), 0);
+    kv_begin(3, 3);
+    t_rc(HF_EROLLEDBACK, hf_kv_get(3, "k", 1, NULL, 0, NULL));
+    kv_begin(2, 2);
+    assert_int_equal(pthread_create(&w.thread, NULL, run_waiter, &w), 0);
+    pause_ms(20);
+    assert_int_equal(hf__fault_set("store:commit-fails=fail"), 0);
+    t_xa(XAER_RMFAIL, kv_commit(1, 1, TMNOFLAGS));
+    assert_int_equal(hf__fault_set(NULL), 0);
+    assert_int_equal(pthread_join(w.thread, NULL), 0);
+    t_rc(HF_EIO, w.rc);
+    for (int rmid = 1; rmid <= 3; rmid++)
+        kv_close(rmid);
+    t_xa(XA_OK, kv_open_with(1, *state, "wait_ms=0"));
+    kv_expect_prepared(1, 1);
+    kv_begin(1, 4);
+    t_rc(HF_EROLLEDBACK, hf_kv_get(1, "k", 1, NULL, 0, NULL));
+    t_xa(XA_RBTIMEOUT, kv.xa_end_entry((XID[]){kv_xid(4)}, 1, TMSUCCESS));
+    t_xa(XA_OK, kv_commit(1, 1, TMNOFLAGS));
+    kv_expect(1, "k", "held");
+}
+#endif
+
 static void cancel__of_what_does_not_run_changes_nothing_but_its_branch(void **state)
 {
     kv_open(1, *state);
@@ -754,6 +792,7 @@ int main(void)
 #ifdef HF_FAULTS
         KV_TEST(memory__that_runs_out_spoils_the_branch_and_leaves_nothing),
         KV_TEST(memory__of_locks_is_not_needed_to_commit),
+        KV_TEST(failure__of_the_store_lets_everybody_out),
 #endif
         KV_TEST(cancel__ends_a_wait_and_spoils_the_branch),
         KV_TEST(cancel__of_what_does_not_run_changes_nothing_but_its_branch),
