@@ -79,6 +79,7 @@ static int lock_it(struct kv_place *place, struct kv_branch *branch, const struc
     switch (answer) {
     case KV_LOCKED:
     case KV_LOCK_REFUSED:
+    case KV_LOCK_WAITS: /* only of the halves of a request */
         break;
     case KV_LOCK_TIMEOUT:
         hf__kv_branch_spoil(place, branch, XA_RBTIMEOUT);

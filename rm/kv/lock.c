@@ -509,6 +509,8 @@ static void settle(struct kv_locks *locks)
 {
     struct kv_owner *later;
 
+    if (HF_BUG("kv-waiter-forgotten") && locks->earliest == locks->latest)
+        return;
     for (struct kv_owner *w = locks->earliest; w != NULL; w = later) {
         later = w->later;
         if (find_obstacle(locks, w).worst != FREE)
@@ -574,7 +576,7 @@ static int search(struct kv_locks *locks, struct kv_owner *owner)
     pthread_mutex_lock(&searching);
     for (struct kv_locks *t = tables; t != NULL; t = t->next)
         pthread_mutex_lock(t->mutex);
-    found = owner->wait == KV_WAITS && closes_a_circle(owner);
+    found = owner->wait == KV_WAITS && !HF_BUG("kv-deadlock-unseen") && closes_a_circle(owner);
     for (struct kv_locks *t = tables; t != NULL; t = t->next)
         if (t != locks)
             pthread_mutex_unlock(t->mutex);
@@ -608,33 +610,27 @@ static enum kv_lock_answer stop_waiting(struct kv_locks *locks, struct kv_owner 
     return answer;
 }
 
-/* In line, and not to be granted at once. */
-static enum kv_lock_answer wait_for_it(struct kv_locks *locks, struct kv_owner *owner,
-                                       uint32_t wait_ms)
+/* In line, and not to be granted at once: wait, unless it would never end (L6). */
+static enum kv_lock_answer join_line(struct kv_locks *locks, struct kv_owner *owner)
 {
-    struct timespec until = after_ms(wait_ms);
     struct obstacle o;
-    int rc = 0;
 
     begin_to_wait(locks, owner);
-    if (search(locks, owner) && owner->wait == KV_WAITS) {
+    if (search(locks, owner)) {
         o = find_obstacle(locks, owner);
         if (o.worst == HELD)
             return stop_waiting(locks, owner, KV_LOCK_DEADLOCK);
         owner->passes = o.ticket; /* it waits for us: so we go first, this time and later */
         end_wait(locks, owner, KV_GRANTED);
         take(locks, owner);
+        return KV_LOCKED;
     }
-    while (owner->wait == KV_WAITS && rc == 0) /* each turn is a wake-up, or the time being over */
-        rc = pthread_cond_timedwait(&owner->wake, locks->mutex, &until);
-    if (owner->wait == KV_WAITS)
-        return stop_waiting(locks, owner, KV_LOCK_TIMEOUT);
-    return owner->wait == KV_GRANTED ? KV_LOCKED : KV_LOCK_REFUSED;
+    return KV_LOCK_WAITS;
 }
 
 /* wanted and mode are set; held: the owner's hold of it, or NULL. */
-static enum kv_lock_answer request(struct kv_locks *locks, struct kv_owner *owner,
-                                   struct kv_hold *held, uint32_t wait_ms)
+static enum kv_lock_answer ask(struct kv_locks *locks, struct kv_owner *owner, struct kv_hold *held,
+                               int may_wait)
 {
     enum kv_lock_answer answer = KV_LOCKED;
     struct obstacle o;
@@ -656,15 +652,16 @@ static enum kv_lock_answer request(struct kv_locks *locks, struct kv_owner *owne
         take(locks, owner);
         return KV_LOCKED;
     }
-    if (wait_ms > 0 || o.worst == LATE)
-        return wait_for_it(locks, owner, wait_ms);
+    if (may_wait || o.worst == LATE)
+        return join_line(locks, owner);
     leave_line(owner);
     give_up(locks, owner);
     return KV_LOCK_TIMEOUT;
 }
 
-enum kv_lock_answer hf__kv_lock_key(struct kv_locks *locks, struct kv_owner *owner, const void *key,
-                                    size_t size, enum kv_lock_mode mode, uint32_t wait_ms)
+enum kv_lock_answer hf__kv_lock_ask_key(struct kv_locks *locks, struct kv_owner *owner,
+                                        const void *key, size_t size, enum kv_lock_mode mode,
+                                        int may_wait)
 {
     struct kv_lock *lock;
     struct kv_hold *held;
@@ -679,11 +676,11 @@ enum kv_lock_answer hf__kv_lock_key(struct kv_locks *locks, struct kv_owner *own
         return KV_LOCKED;
     owner->wanted = lock;
     owner->mode = mode;
-    return request(locks, owner, held, wait_ms);
+    return ask(locks, owner, held, may_wait);
 }
 
-enum kv_lock_answer hf__kv_lock_prefix(struct kv_locks *locks, struct kv_owner *owner,
-                                       const void *prefix, size_t size, uint32_t wait_ms)
+enum kv_lock_answer hf__kv_lock_ask_prefix(struct kv_locks *locks, struct kv_owner *owner,
+                                           const void *prefix, size_t size, int may_wait)
 {
     if (is_covered(owner, prefix, size) || HF_BUG("kv-prefix-unlocked"))
         return KV_LOCKED;
@@ -691,7 +688,36 @@ enum kv_lock_answer hf__kv_lock_prefix(struct kv_locks *locks, struct kv_owner *
     if (owner->wanted == NULL)
         return KV_LOCK_NO_MEMORY;
     owner->mode = KV_SHARED;
-    return request(locks, owner, NULL, wait_ms);
+    return ask(locks, owner, NULL, may_wait);
+}
+
+enum kv_lock_answer hf__kv_lock_wait(struct kv_locks *locks, struct kv_owner *owner,
+                                     uint32_t wait_ms)
+{
+    struct timespec until = after_ms(wait_ms);
+    int rc = 0;
+
+    while (owner->wait == KV_WAITS && rc == 0) /* each turn is a wake-up, or the time being over */
+        rc = pthread_cond_timedwait(&owner->wake, locks->mutex, &until);
+    if (owner->wait == KV_WAITS)
+        return stop_waiting(locks, owner, KV_LOCK_TIMEOUT);
+    return owner->wait == KV_GRANTED ? KV_LOCKED : KV_LOCK_REFUSED;
+}
+
+enum kv_lock_answer hf__kv_lock_key(struct kv_locks *locks, struct kv_owner *owner, const void *key,
+                                    size_t size, enum kv_lock_mode mode, uint32_t wait_ms)
+{
+    enum kv_lock_answer answer = hf__kv_lock_ask_key(locks, owner, key, size, mode, wait_ms > 0);
+
+    return answer == KV_LOCK_WAITS ? hf__kv_lock_wait(locks, owner, wait_ms) : answer;
+}
+
+enum kv_lock_answer hf__kv_lock_prefix(struct kv_locks *locks, struct kv_owner *owner,
+                                       const void *prefix, size_t size, uint32_t wait_ms)
+{
+    enum kv_lock_answer answer = hf__kv_lock_ask_prefix(locks, owner, prefix, size, wait_ms > 0);
+
+    return answer == KV_LOCK_WAITS ? hf__kv_lock_wait(locks, owner, wait_ms) : answer;
 }
 
 /* -- letting go -------------------------------------------------------------------------------- */

@@ -30,6 +30,7 @@ enum kv_lock_answer {
     KV_LOCK_REFUSED,   /* hf__kv_lock_refuse() ended the wait */
     KV_LOCK_LIMIT,     /* the owner has as many as it may */
     KV_LOCK_NO_MEMORY, /* nothing has changed */
+    KV_LOCK_WAITS,     /* it is in line: only of the halves */
 };
 
 struct kv_lock;
@@ -95,6 +96,18 @@ enum kv_lock_answer hf__kv_lock_key(struct kv_locks *locks, struct kv_owner *own
                                     size_t size, enum kv_lock_mode mode, uint32_t wait_ms);
 enum kv_lock_answer hf__kv_lock_prefix(struct kv_locks *locks, struct kv_owner *owner,
                                        const void *prefix, size_t size, uint32_t wait_ms);
+
+/*
+ * The halves of the two: ask, and if the answer is KV_LOCK_WAITS, wait until owner->wait is not
+ * KV_WAITS any more. may_wait 0: what others hold is KV_LOCK_TIMEOUT at once.
+ */
+enum kv_lock_answer hf__kv_lock_ask_key(struct kv_locks *locks, struct kv_owner *owner,
+                                        const void *key, size_t size, enum kv_lock_mode mode,
+                                        int may_wait);
+enum kv_lock_answer hf__kv_lock_ask_prefix(struct kv_locks *locks, struct kv_owner *owner,
+                                           const void *prefix, size_t size, int may_wait);
+enum kv_lock_answer hf__kv_lock_wait(struct kv_locks *locks, struct kv_owner *owner,
+                                     uint32_t wait_ms);
 
 /* Let go of everything; whoever can go on is woken, and nobody else. Needs no memory. */
 void hf__kv_lock_release(struct kv_locks *locks, struct kv_owner *owner);

@@ -66,3 +66,14 @@ if(NOT HOLDFAST_SANITIZE)
         set_tests_properties(prop.holder_instructions PROPERTIES LABELS prop TIMEOUT 300)
     endif()
 endif()
+
+# The lock manager of kv against a model, and the planted bugs that it has to catch.
+hf_test(prop kv_locks kv_locks.c)
+if(HOLDFAST_FAULTS)
+    foreach(bug IN ITEMS kv-prefix-unlocked kv-deadlock-unseen kv-waiter-forgotten)
+        add_test(NAME prop.kv_locks.catches.${bug}
+            COMMAND "${PROJECT_SOURCE_DIR}/tests/crash/must_fail.sh" "differs from the model"
+                $<TARGET_FILE:prop_kv_locks> --plant ${bug})
+        set_tests_properties(prop.kv_locks.catches.${bug} PROPERTIES LABELS prop TIMEOUT 120)
+    endforeach()
+endif()
