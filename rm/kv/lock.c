@@ -67,18 +67,24 @@ struct kv_hold {
     enum kv_lock_mode mode;
 };
 
+/* A lock's place in a list, which can be left without a search. */
+struct in_list {
+    struct kv_lock *next;
+    struct kv_lock **back; /* what points to us */
+};
+
 /* A key or a prefix. */
 struct kv_lock {
     struct kv_hold *holders; /* one that is exclusive, or any number of shared ones */
     struct kv_owner *first;  /* who waits */
     struct kv_owner *last;
-    unsigned char *bytes; /* behind next, in the same block */
+    unsigned char *bytes; /* behind at, in the same block */
     uint16_t size;
     uint8_t is_prefix;
-    uint8_t levels; /* of next; a prefix has one, for the list */
+    uint8_t levels; /* of at; a prefix has one, of prefixes */
     uint8_t room_is_taken;
-    struct kv_hold room;    /* for one hold, as most locks have no more */
-    struct kv_lock *next[]; /* in byte order, one for each level */
+    struct kv_hold room; /* for one hold, as most locks have no more */
+    struct in_list at[]; /* of the keys in byte order, one for each level */
 };
 
 static pthread_mutex_t searching = PTHREAD_MUTEX_INITIALIZER;
@@ -160,14 +166,27 @@ static uint8_t pick_levels(struct kv_locks *locks)
 static void find_links(struct kv_locks *locks, const void *key, size_t size,
                        struct kv_lock **ret_links[KV_LOCK_LEVELS])
 {
-    struct kv_lock **row = locks->first;
+    struct kv_lock *below = NULL;
+    struct kv_lock **link;
 
     for (int level = KV_LOCK_LEVELS - 1; level >= 0; level--) {
-        while (row[level] != NULL &&
-               hf__kv_writes_compare(row[level]->bytes, row[level]->size, key, size) < 0)
-            row = row[level]->next;
-        ret_links[level] = &row[level];
+        link = below != NULL ? &below->at[level].next : &locks->first[level];
+        while (*link != NULL &&
+               hf__kv_writes_compare((*link)->bytes, (*link)->size, key, size) < 0) {
+            below = *link;
+            link = &below->at[level].next;
+        }
+        ret_links[level] = link;
     }
+}
+
+/* On the list of a level, in front of what the link points to. */
+static void hang(struct kv_lock *lock, int level, struct kv_lock **link)
+{
+    lock->at[level] = (struct in_list){.next = *link, .back = link};
+    if (*link != NULL)
+        (*link)->at[level].back = &lock->at[level].next;
+    *link = lock;
 }
 
 /* The first lock on a key that is not below prefix; those that start with it follow one another. */
@@ -181,7 +200,7 @@ static struct kv_lock *seek(struct kv_locks *locks, const struct kv_lock *prefix
 
 static struct kv_lock *allocate(const void *bytes, size_t size, uint8_t levels)
 {
-    size_t head = sizeof(struct kv_lock) + levels * sizeof(struct kv_lock *);
+    size_t head = sizeof(struct kv_lock) + levels * sizeof(struct in_list);
     struct kv_lock *lock = HF_FAULT_FAILS("kv:lock-memory") ? NULL : malloc(head + size);
 
     if (lock == NULL)
@@ -206,10 +225,8 @@ static struct kv_lock *lock_of_key(struct kv_locks *locks, const void *key, size
     if (lock != NULL && hf__kv_writes_compare(lock->bytes, lock->size, key, size) == 0)
         return lock;
     lock = allocate(key, size, pick_levels(locks));
-    for (int level = 0; lock != NULL && level < lock->levels; level++) {
-        lock->next[level] = *links[level];
-        *links[level] = lock;
-    }
+    for (int level = 0; lock != NULL && level < lock->levels; level++)
+        hang(lock, level, links[level]);
     return lock;
 }
 
@@ -218,34 +235,26 @@ static struct kv_lock *lock_of_prefix(struct kv_locks *locks, const void *prefix
     struct kv_lock *lock = locks->prefixes;
 
     while (lock != NULL && hf__kv_writes_compare(lock->bytes, lock->size, prefix, size) != 0)
-        lock = lock->next[0];
+        lock = lock->at[0].next;
     if (lock != NULL)
         return lock;
     lock = allocate(prefix, size, 1);
     if (lock == NULL)
         return NULL;
     lock->is_prefix = 1;
-    lock->next[0] = locks->prefixes;
-    locks->prefixes = lock;
+    hang(lock, 0, &locks->prefixes);
     return lock;
 }
 
 /* A lock that nobody holds and nobody waits for goes (L2). */
-static void drop_if_unused(struct kv_locks *locks, struct kv_lock *lock)
+static void drop_if_unused(struct kv_lock *lock)
 {
-    struct kv_lock **links[KV_LOCK_LEVELS];
-    struct kv_lock **link = &locks->prefixes;
-
     if (lock->holders != NULL || lock->first != NULL)
         return;
-    if (lock->is_prefix) {
-        while (*link != lock)
-            link = &(*link)->next[0];
-        *link = lock->next[0];
-    } else {
-        find_links(locks, lock->bytes, lock->size, links);
-        for (int level = 0; level < lock->levels; level++)
-            *links[level] = lock->next[level];
+    for (int level = 0; level < lock->levels; level++) {
+        *lock->at[level].back = lock->at[level].next;
+        if (lock->at[level].next != NULL)
+            lock->at[level].next->at[level].back = lock->at[level].back;
     }
     free(lock);
 }
@@ -317,14 +326,14 @@ static void take(struct kv_locks *locks, struct kv_owner *owner)
 }
 
 /* Nothing becomes of the pending hold. */
-static void give_up(struct kv_locks *locks, struct kv_owner *owner)
+static void give_up(struct kv_owner *owner)
 {
     struct kv_hold *hold = owner->pending;
 
     owner->pending = NULL;
     if (hold->owner == NULL)
         free_hold(hold);
-    drop_if_unused(locks, owner->wanted);
+    drop_if_unused(owner->wanted);
 }
 
 static void let_go(struct kv_locks *locks, struct kv_hold *hold)
@@ -340,7 +349,7 @@ static void let_go(struct kv_locks *locks, struct kv_hold *hold)
     if (hold->next != NULL)
         hold->next->before = hold->before;
     free_hold(hold);
-    drop_if_unused(locks, lock);
+    drop_if_unused(lock);
 }
 
 /* -- the line ---------------------------------------------------------------------------------- */
@@ -443,7 +452,7 @@ static int meet_of_key(const struct kv_locks *locks, const struct kv_owner *owne
 
     if (stop == 0 && owner->ahead != NULL)
         stop = meet(user, owner->ahead, 0);
-    for (; prefix != NULL && stop == 0; prefix = prefix->next[0]) {
+    for (; prefix != NULL && stop == 0; prefix = prefix->at[0].next) {
         if (!is_below(lock, prefix))
             continue;
         stop = meet_holders(owner, prefix, meet, user);
@@ -462,7 +471,7 @@ static int meet_of_prefix(struct kv_locks *locks, const struct kv_owner *owner, 
 
     if (locks->exclusive > 0 || locks->earliest != NULL)
         lock = seek(locks, prefix);
-    for (; lock != NULL && stop == 0 && is_below(lock, prefix); lock = lock->next[0]) {
+    for (; lock != NULL && stop == 0 && is_below(lock, prefix); lock = lock->at[0].next) {
         stop = meet_holders(owner, lock, meet, user);
         if (stop == 0)
             stop = meet_earlier(owner, lock, KV_EXCLUSIVE, meet, user);
@@ -605,7 +614,7 @@ static enum kv_lock_answer stop_waiting(struct kv_locks *locks, struct kv_owner 
                                         enum kv_lock_answer answer)
 {
     end_wait(locks, owner, KV_WAITS_NOT);
-    give_up(locks, owner);
+    give_up(owner);
     settle(locks); /* somebody may have waited for us alone */
     return answer;
 }
@@ -641,7 +650,7 @@ static enum kv_lock_answer ask(struct kv_locks *locks, struct kv_owner *owner, s
     else if (held == NULL && (owner->pending = make_hold(owner->wanted)) == NULL)
         answer = KV_LOCK_NO_MEMORY;
     if (answer != KV_LOCKED) {
-        drop_if_unused(locks, owner->wanted);
+        drop_if_unused(owner->wanted);
         return answer;
     }
     owner->ticket = ++locks->tickets;
@@ -655,7 +664,7 @@ static enum kv_lock_answer ask(struct kv_locks *locks, struct kv_owner *owner, s
     if (may_wait || o.worst == LATE)
         return join_line(locks, owner);
     leave_line(owner);
-    give_up(locks, owner);
+    give_up(owner);
     return KV_LOCK_TIMEOUT;
 }
 
@@ -747,7 +756,7 @@ void hf__kv_lock_release(struct kv_locks *locks, struct kv_owner *owner)
 static void refuse(struct kv_locks *locks, struct kv_owner *owner)
 {
     end_wait(locks, owner, KV_REFUSED);
-    give_up(locks, owner);
+    give_up(owner);
     pthread_cond_signal(&owner->wake);
 }
 
