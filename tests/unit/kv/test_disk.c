@@ -371,6 +371,29 @@ static void open__finds_a_write_set_that_is_not_complete(void **state)
     expect_damaged(*state, &change);
 }
 
+/* Both cannot have had the lock: to commit them would lose one write. */
+static void open__finds_two_branches_that_wrote_one_key(void **state)
+{
+    struct hf__store *store = open_store(*state);
+    char text[256] = "";
+    int native = 0;
+
+    for (long n = 1; n <= 2; n++) {
+        struct kv_writes set = {0};
+        struct kv_xid xid = xid_of(n);
+
+        t_ok(hf__kv_writes_put(&set, n == 1 ? "a" : "b", 1, "v", 1));
+        t_ok(hf__kv_writes_delete(&set, "both", 4));
+        t_ok(hf__kv_disk_prepare(store, &xid, &set));
+        hf__kv_writes_clear(&set);
+    }
+    hf__store_close(store);
+    t_xa(XAER_RMERR, kv_open_with(1, *state, ""));
+    t_ok(hf_kv_ext.error(NULL, 1, &native, text, sizeof(text)));
+    t_rc(HF_EDAMAGED, native);
+    assert_non_null(strstr(text, "one key"));
+}
+
 static void open__finds_a_header_of_another_form(void **state)
 {
     struct kv_xid xid = xid_of(1);
@@ -395,6 +418,7 @@ int main(void)
         KV_TEST(open__finds_writes_without_a_branch),
         KV_TEST(open__finds_a_write_set_that_is_not_complete),
         KV_TEST(open__finds_a_header_of_another_form),
+        KV_TEST(open__finds_two_branches_that_wrote_one_key),
     };
 
     return cmocka_run_group_tests_name("kv.disk", tests, NULL, NULL);
