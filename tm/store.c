@@ -846,9 +846,18 @@ const char *hf__store_lmdb_version(void)
 
 /* -- opening ---------------------------------------------------------------------------------- */
 
+static unsigned env_flags(const struct hf__store_config *cfg)
+{
+    bool log = strcmp(cfg->file, "decisions.mdb") == 0;
+    unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | (cfg->flags & HF__STORE_READONLY ? MDB_RDONLY : 0);
+
+    if ((log && HF_BUG("log-nosync")) || (!log && HF_BUG("kv-nosync")))
+        flags |= MDB_NOSYNC;
+    return flags;
+}
+
 static int open_env(struct hf__store *s, const struct hf__store_config *cfg)
 {
-    unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | (cfg->flags & HF__STORE_READONLY ? MDB_RDONLY : 0);
     mdb_filehandle_t fd;
     uint64_t used, map;
     MDB_txn *txn;
@@ -859,7 +868,7 @@ static int open_env(struct hf__store *s, const struct hf__store_config *cfg)
     if (rc == 0)
         rc = mdb_env_set_maxreaders(s->env, READERS_MAX);
     if (rc == 0)
-        rc = mdb_env_open(s->env, s->dir.path, flags, 0600);
+        rc = mdb_env_open(s->env, s->dir.path, env_flags(cfg), 0600);
     if (rc == 0)
         rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
     if (rc != 0)

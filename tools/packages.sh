@@ -10,6 +10,7 @@ packages_demo=(cmake ninja-build gcc libc6-dev liblmdb-dev libxxhash-dev libjans
 packages_check=("${packages_demo[@]}" g++ libcmocka-dev binutils pkg-config python3 valgrind)
 packages_check+=(postgresql libpq-dev mariadb-server libmariadb-dev)
 packages_check+=(libinih-dev libdb-dev)
+packages_check+=(e2fsprogs xfsprogs)
 
 # Print the packages among the arguments that are not installed.
 packages_missing()

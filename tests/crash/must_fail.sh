@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# must_fail.sh WORDS COMMAND...: the command has to fail, with exit status 1, and to say WORDS.
+# must_fail.sh WORDS COMMAND...: the command has to fail, with exit status 1, and to say WORDS. Exit
+# status 77: it was skipped, and says why.
 set -u
 words=$1
 shift
 out=$("$@" 2>&1)
 status=$?
 printf '%s\n' "$out"
+[ "$status" -ne 77 ] || exit 77
 if [ "$status" -ne 1 ]; then
     echo "must_fail: exit status $status, not 1: the planted bug was not caught"
     exit 1
@@ -14,3 +16,4 @@ if ! grep -qF -- "$words" <<<"$out"; then
     echo "must_fail: it failed, but not with: $words"
     exit 1
 fi
+echo "must_fail: caught"

@@ -13,7 +13,7 @@
 
 #include "holdfast/transaction.h"
 
-enum { STORES = 4, TXS_MAX = 24, POINTS_MAX = 256, DIR_SIZE = 256 };
+enum { STORES = 4, TXS_MAX = 4096, POINTS_MAX = 256, DIR_SIZE = 256 };
 enum { A = 1, B = 2, C = 4, D = 8 }; /* stores, as a set */
 
 /* What the application knows of one of its transactions. */
@@ -31,6 +31,8 @@ struct shared {
     struct promise promises[TXS_MAX];
     unsigned long hits[POINTS_MAX]; /* of each failpoint, in the last process that ended well */
     char complaint[512];            /* of the judge */
+    hf_tm_stats recovery;           /* what the last one did */
+    unsigned adopted;               /* how often the node was taken for one that moved */
 };
 
 /* How the stores answer. */
@@ -74,7 +76,8 @@ int world_instances(struct world *w, unsigned stores);
 void world_close(struct world *w);
 /* Open, recover until nothing is owed, close. 0, or 1: not in so many passes. */
 int world_recover(struct world *w);
-/* Does what the stores hold agree with what was promised? 0, or 1 and shared->complaint. */
+/* Does what the stores hold agree with what was promised? 0, or 1 and shared->complaint. What is
+   found of a transaction of which nothing had been told is what was promised from then on. */
 int world_judge(struct world *w);
 
 /* -- stores.c --------------------------------------------------------------------------------- */

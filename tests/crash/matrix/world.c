@@ -53,6 +53,7 @@ static int open_node(struct world *w)
     config.background = w->background;
     rc = hf_tm_open(&config, &w->tm);
     if (rc == HF_EMOVED) {
+        w->shared->adopted++;
         rc = adopt(node);
         if (rc == HF_OK)
             rc = hf_tm_open(&config, &w->tm);
@@ -118,6 +119,7 @@ int world_recover(struct world *w)
             rc = hf_tm_get_stats(w->tm, &stats);
     }
     world_close(w);
+    w->shared->recovery = stats;
     if (rc != HF_OK)
         return complain(w, "recovery: %s: %s", hf_strerror_name(rc), hf_error_last()->text);
     if (stats.owed != 0)
@@ -176,7 +178,7 @@ static int find_key(struct world *w, unsigned n, unsigned *ret_stores)
 
 static int judge_one(struct world *w, unsigned n, unsigned *ret_differ)
 {
-    const struct promise *p = &w->shared->promises[n];
+    struct promise *p = &w->shared->promises[n];
     unsigned found;
 
     if (find_key(w, n, &found) != 0)
@@ -195,6 +197,8 @@ static int judge_one(struct world *w, unsigned n, unsigned *ret_differ)
                         found);
     if (p->told == TOLD_HEURISTIC && !p->may_differ)
         return complain(w, "transaction %u was said to be heuristic", n);
+    if (p->told == TOLD_NOTHING)
+        p->told = found != 0 ? TOLD_COMMITTED : TOLD_ROLLEDBACK;
     return 0;
 }
 

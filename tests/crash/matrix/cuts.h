@@ -1,0 +1,28 @@
+/*
+ * tests/crash/matrix/cuts.h - the power cuts: what the driver needs to know of a load.
+ */
+#ifndef HF_TESTS_CRASH_CUTS_H
+#define HF_TESTS_CRASH_CUTS_H
+
+#include "matrix.h"
+
+/* What a process is to do, and what it says; shared with the driver. */
+struct orders {
+    struct shared *shared;
+    unsigned seed;
+    bool busy;           /* the server works: it has told of a first transaction */
+    char complaint[320]; /* of a server that could not start */
+};
+
+/* A kind of server. Each function is run in a process of its own, on disk_dir(). */
+struct load {
+    const char *name;
+    int (*serve)(void *orders);   /* until it is killed */
+    int (*recover)(void *orders); /* 0, or 1 and a complaint in shared */
+    int (*judge)(void *orders);
+    const char *page; /* of the node, below disk_dir(): written out just before some of the cuts */
+};
+
+extern const struct load hf_load_kv;
+
+#endif
