@@ -51,7 +51,7 @@ static struct tally {
     unsigned long acknowledged, not_told, late; /* late: not told, and there */
 } tally;
 
-static const struct load *load = &hf_load_kv;
+static const struct load *load = &hf_load;
 static struct orders *orders;
 static struct shared *shared;
 static struct disk disk = {.root = -1, .image = -1};
@@ -149,6 +149,16 @@ static void write_page_out(pid_t pid)
     (void)close(fd);
 }
 
+/* Bring everything back but the process that was cut. */
+static void power_again(void)
+{
+    if (load->down != NULL)
+        load->down();
+    disk_again(&disk);
+    if (load->up != NULL)
+        load->up();
+}
+
 /* Cut the power under a process, and bring it back without it. True: a violation. */
 static bool cut(const char *what, pid_t pid)
 {
@@ -164,10 +174,10 @@ static bool cut(const char *what, pid_t pid)
         (void)kill(pid, SIGKILL);
         if (waitpid(pid, &status, 0) != pid)
             rig_die("waitpid");
-        disk_again(&disk);
+        power_again();
         return died_badly(what, status);
     }
-    disk_again(&disk);
+    power_again();
     return !rig_ended_well(status) &&
            violated(what, orders->complaint[0] != '\0' ? orders->complaint : shared->complaint);
 }
@@ -198,12 +208,12 @@ static bool cut_server(void)
     pid = start(load->serve);
     if (opening) {
         tally.opening++;
-        nap_us(draw(8000));
+        nap_us(draw(load->work_us));
         return cut("the server", pid);
     }
     bad = !gets_to_work(pid) && violated("the server does not get to work", orders->complaint);
     if (!bad)
-        nap_us(draw(10000));
+        nap_us(draw(load->work_us));
     return cut("the server", pid) || bad;
 }
 
@@ -212,7 +222,7 @@ static bool cut_recovery(void)
     pid_t pid = start(load->recover);
 
     tally.second++;
-    nap_us(draw(6000));
+    nap_us(draw(load->work_us / 2));
     return cut("a first recovery", pid);
 }
 
@@ -254,28 +264,42 @@ static bool cut_once(void)
     return false;
 }
 
+static int skipped(const char *what, const char *why)
+{
+    printf("crash_cuts: skipped: %s: %s\n", what, why);
+    return SKIPPED;
+}
+
+static void forget(void)
+{
+    if (disk.root >= 0 && load->down != NULL)
+        load->down();
+    disk_free(&disk);
+}
+
 static void start_afresh(const char *kind)
 {
     const char *why;
 
-    disk_free(&disk);
+    forget();
     memset(shared, 0, sizeof(*shared));
-    why = disk_make(&disk, kind);
-    if (why == NULL)
-        return;
-    printf("crash_cuts: skipped: %s: %s\n", kind, why);
-    exit(tally.cuts == 0 ? SKIPPED : 2);
+    why = disk_make(&disk, kind, load->bytes);
+    if (why == NULL && load->make != NULL)
+        why = load->make();
+    if (why != NULL)
+        exit(tally.cuts == 0 ? skipped(kind, why) : 2);
 }
 
 static int report(double seconds)
 {
     unsigned bad = tally.violations;
 
-    printf("crash_cuts: %u cuts (%u of an opening), %u second cuts; %u left something in doubt: "
-           "%lu transactions, %lu of them settled by the shared page; %lu acknowledged, %lu not "
-           "told of which %lu were there; %u violations, %.1f s\n",
-           tally.cuts, tally.opening, tally.second, tally.doubtful, tally.in_doubt, tally.by_page,
-           tally.acknowledged, tally.not_told, tally.late, tally.violations, seconds);
+    printf(
+        "crash_cuts: %s: %u cuts (%u of an opening), %u second cuts; %u left something in doubt: "
+        "%lu transactions, %lu of them settled by the shared page; %lu acknowledged, %lu not "
+        "told of which %lu were there; %u violations, %.1f s\n",
+        load->name, tally.cuts, tally.opening, tally.second, tally.doubtful, tally.in_doubt,
+        tally.by_page, tally.acknowledged, tally.not_told, tally.late, tally.violations, seconds);
     if (bad == 0 && tally.cuts >= CUTS_TO_MEASURE &&
         (tally.doubtful * 100 < tally.cuts * SHARE_MIN_PERCENT || tally.by_page == 0 ||
          tally.late == 0)) {
@@ -292,8 +316,13 @@ static int run(unsigned cuts, unsigned fresh, const char *only)
     struct timespec from, to;
     bool bad = false;
 
-    for (unsigned k = 0; only == NULL && k < 2; k++)
-        start_afresh(kinds[k]); /* both, or neither */
+    for (unsigned k = 0; only == NULL && k < 2; k++) { /* both, or neither */
+        const char *why = disk_make(&disk, kinds[k], 0);
+
+        if (why != NULL)
+            return skipped(kinds[k], why);
+        disk_free(&disk);
+    }
     (void)clock_gettime(CLOCK_MONOTONIC, &from);
     for (unsigned i = 0; i < cuts && !(bad && planted != NULL); i++) {
         if (i % fresh == 0 || bad || shared->count + TXS_MAX / 8 > TXS_MAX)
@@ -303,13 +332,13 @@ static int run(unsigned cuts, unsigned fresh, const char *only)
             disk_keep(&disk, keep);
     }
     (void)clock_gettime(CLOCK_MONOTONIC, &to);
-    disk_free(&disk);
+    forget();
     return report((double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9);
 }
 
 int main(int argc, char **argv)
 {
-    unsigned cuts = 200, fresh = 25;
+    unsigned cuts = load->cuts, fresh = load->fresh;
     const char *only = NULL, *why;
 
     for (int i = 1; i + 1 < argc; i += 2) {
@@ -334,10 +363,8 @@ int main(int argc, char **argv)
         return 2;
     }
     why = disk_namespace();
-    if (why != NULL) {
-        printf("crash_cuts: skipped: %s\n", why);
-        return SKIPPED;
-    }
+    if (why != NULL)
+        return skipped(load->name, why);
     dice = seed;
     orders = rig_share(sizeof(*orders));
     shared = orders->shared = rig_share(sizeof(*shared));

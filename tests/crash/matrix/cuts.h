@@ -14,15 +14,23 @@ struct orders {
     char complaint[320]; /* of a server that could not start */
 };
 
-/* A kind of server. Each function is run in a process of its own, on disk_dir(). */
+/* A kind of server. serve, recover and judge are run in processes of their own, on disk_dir(). */
 struct load {
     const char *name;
     int (*serve)(void *orders);   /* until it is killed */
     int (*recover)(void *orders); /* 0, or 1 and a complaint in shared */
     int (*judge)(void *orders);
     const char *page; /* of the node, below disk_dir(): written out just before some of the cuts */
+    unsigned cuts, fresh; /* by preset: cuts in all, and to one file system */
+    unsigned work_us;     /* at most, from the first transaction to the cut */
+    long bytes;           /* of a file system; 0: a small one */
+    /* Others that serve there, and that a cut ends; NULL: there are none. make: on a new file
+       system, and have them up; NULL, or why that is not possible here. */
+    const char *(*make)(void);
+    void (*up)(void);
+    void (*down)(void);
 };
 
-extern const struct load hf_load_kv;
+extern const struct load hf_load; /* of this program */
 
 #endif

@@ -151,4 +151,13 @@ static int judge(void *user)
     return world_judge(&w);
 }
 
-const struct load hf_load_kv = {"kv", serve, recover, judge, "node/" HF__PAGE_FILE};
+const struct load hf_load = {
+    .name = "kv",
+    .serve = serve,
+    .recover = recover,
+    .judge = judge,
+    .page = "node/" HF__PAGE_FILE,
+    .cuts = 200,
+    .fresh = 25,
+    .work_us = 10000,
+};

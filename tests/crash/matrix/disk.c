@@ -28,7 +28,7 @@ enum {
     EXT4_BYTES = 128 << 20,
     XFS_BYTES = 320 << 20, /* mkfs.xfs makes none below 300 MiB */
     NO_LOG_FLUSH = 2,
-    TRIES = 200, /* of 10 ms */
+    TRIES = 500, /* of 10 ms */
 };
 #define SHUTDOWN _IOR('X', 125, uint32_t) /* EXT4_IOC_SHUTDOWN and XFS_IOC_GOINGDOWN */
 
@@ -146,14 +146,17 @@ static const char *mount_it(struct disk *d)
     return d->root >= 0 ? NULL : because(place);
 }
 
-const char *disk_make(struct disk *d, const char *kind)
+const char *disk_make(struct disk *d, const char *kind, long bytes)
 {
     int status;
+
+    if (bytes == 0)
+        bytes = strcmp(kind, "xfs") == 0 ? XFS_BYTES : EXT4_BYTES;
 
     *d = (struct disk){.kind = kind, .root = -1, .image = memfd_create("holdfast-disk", 0)};
     if (d->image < 0)
         return because("memfd_create");
-    if (ftruncate(d->image, strcmp(kind, "xfs") == 0 ? XFS_BYTES : EXT4_BYTES) != 0)
+    if (ftruncate(d->image, bytes) != 0)
         return because("ftruncate");
     status = run_mkfs(kind, d->image);
     if (status != 0) {

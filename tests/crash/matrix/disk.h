@@ -23,8 +23,9 @@ struct disk {
 const char *disk_namespace(void);
 /* Where it is mounted. */
 const char *disk_dir(void);
-/* Make a file system and mount it. NULL, or why that is not possible here: static memory. */
-const char *disk_make(struct disk *d, const char *kind);
+/* Make a file system of so many bytes (0: a small one) and mount it. NULL, or why that is not
+   possible here: static memory. */
+const char *disk_make(struct disk *d, const char *kind, long bytes);
 /* Cut the power. Processes that work on it meet errors from now on. */
 void disk_cut(const struct disk *d);
 /* After a cut, when no process has anything open in it any more: unmount, and mount again. */

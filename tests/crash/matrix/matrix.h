@@ -45,8 +45,20 @@ enum temper {
     LATE      /* stores B and C have TMUSEASYNC, and do all of it in xa_complete */
 };
 
+struct world;
+
+/* Other resource managers than four kv stores. */
+struct stores {
+    unsigned all; /* of them, as a set */
+    const struct xa_switch_t *xa[STORES];
+    int (*add)(struct world *w); /* register them; a code of Holdfast's */
+    /* The stores that have the key of transaction n. 0, or 1 and shared->complaint. */
+    int (*find)(struct world *w, unsigned n, unsigned *ret_stores);
+};
+
 struct world {
     const char *dir;
+    const struct stores *stores; /* NULL: four kv stores */
     struct shared *shared;
     enum temper temper;
     uint32_t history;

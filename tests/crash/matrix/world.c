@@ -61,13 +61,10 @@ static int open_node(struct world *w)
     return rc;
 }
 
-int world_open(struct world *w)
+static int add_stores(struct world *w)
 {
-    int rc;
+    int rc = HF_OK;
 
-    w->tm = NULL;
-    memset(w->in, 0, sizeof(w->in));
-    rc = open_node(w);
     for (unsigned i = 0; rc == HF_OK && i < STORES; i++) {
         hf_rm_config config = HF_RM_CONFIG_INIT;
         char name[2] = {(char)('a' + i), '\0'}, info[DIR_SIZE];
@@ -79,6 +76,18 @@ int world_open(struct world *w)
         config.open_info = info;
         rc = hf_rm_register(w->tm, &config, &w->rm[i]);
     }
+    return rc;
+}
+
+int world_open(struct world *w)
+{
+    int rc;
+
+    w->tm = NULL;
+    memset(w->in, 0, sizeof(w->in));
+    rc = open_node(w);
+    if (rc == HF_OK)
+        rc = w->stores != NULL ? w->stores->add(w) : add_stores(w);
     return rc;
 }
 
@@ -181,7 +190,7 @@ static int judge_one(struct world *w, unsigned n, unsigned *ret_differ)
     struct promise *p = &w->shared->promises[n];
     unsigned found;
 
-    if (find_key(w, n, &found) != 0)
+    if ((w->stores != NULL ? w->stores->find : find_key)(w, n, &found) != 0)
         return 1;
     if (found != 0 && found != p->stores && p->may_differ) {
         (*ret_differ)++; /* told or not: it may have happened after that */
@@ -206,8 +215,9 @@ static int judge_one(struct world *w, unsigned n, unsigned *ret_differ)
 static int judge_scan(struct world *w, unsigned store)
 {
     XID found[SCAN_MAX];
-    int n = hf_kv_switch.xa_recover_entry(found, SCAN_MAX, hf_instance_rmid(w->in[store]),
-                                          TMSTARTRSCAN | TMENDRSCAN);
+    const struct xa_switch_t *xa = w->stores != NULL ? w->stores->xa[store] : &hf_kv_switch;
+    int n = xa->xa_recover_entry(found, SCAN_MAX, hf_instance_rmid(w->in[store]),
+                                 TMSTARTRSCAN | TMENDRSCAN);
 
     return n == 0 ? 0 : complain(w, "store %u answers %d to xa_recover", store, n);
 }
@@ -223,7 +233,8 @@ static int judge_stores(struct world *w, unsigned *ret_differ)
     if (stats.recovered_committed + stats.recovered_rolledback + stats.owed + stats.alarms != 0)
         return complain(w, "a second recovery still found something to do");
     for (unsigned i = 0; bad == 0 && i < STORES; i++)
-        bad = judge_scan(w, i);
+        if (w->in[i] != NULL)
+            bad = judge_scan(w, i);
     for (unsigned n = 0; bad == 0 && n < w->shared->count; n++)
         bad = judge_one(w, n, ret_differ);
     return bad;
@@ -237,7 +248,7 @@ int world_judge(struct world *w)
     if (rc == HF_OK)
         rc = hf_tm_start(w->tm, 0);
     if (rc == HF_OK)
-        rc = world_instances(w, A | B | C | D);
+        rc = world_instances(w, w->stores != NULL ? w->stores->all : A | B | C | D);
     bad = rc == HF_OK ? judge_stores(w, &differ)
                       : complain(w, "opening: %s: %s", hf_strerror_name(rc), hf_error_last()->text);
     world_close(w);
