@@ -32,6 +32,15 @@ if(HOLDFAST_FAULTS)
     endif()
     hf_test(crash cuts matrix/cuts.c matrix/cuts_kv.c matrix/disk.c ${hf_rig} TIMEOUT 300)
     set_tests_properties(crash.cuts PROPERTIES LABELS cuts SKIP_RETURN_CODE 77)
+    if(TARGET holdfast_postgres_static AND TARGET holdfast_mariadb_static)
+        hf_test(crash cuts_servers matrix/cuts.c matrix/cuts_servers.c matrix/disk.c ${hf_rig}
+            LIBRARIES holdfast_postgres_static holdfast_mariadb_static PkgConfig::libpq
+                PkgConfig::LIBMARIADB
+            TIMEOUT 900)
+        target_compile_definitions(crash_cuts_servers PRIVATE
+            CUTS_SERVERS="${CMAKE_CURRENT_LIST_DIR}/matrix/cuts_servers.sh")
+        set_tests_properties(crash.cuts_servers PROPERTIES LABELS cuts SKIP_RETURN_CODE 77)
+    endif()
     # ack-page-early is met once in about 20 cuts, the others at the first.
     foreach(bug IN ITEMS log-nosync kv-nosync mark-unsynced ack-page-early)
         add_test(NAME crash.cuts.catches.${bug}

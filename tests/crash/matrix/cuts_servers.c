@@ -1,0 +1,320 @@
+/*
+ * tests/crash/matrix/cuts_servers.c - the server whose power is cut, with PostgreSQL, MariaDB, a kv
+ * store and the node on one file system.
+ *
+ * The servers are run by cuts_servers.sh, which this process talks to over a pipe. A cut ends them
+ * as it ends the process that uses them, and they recover by themselves when they are up again.
+ */
+#include <libpq-fe.h>
+#include <mysql.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cuts.h"
+#include "disk.h"
+#include "holdfast/kv.h"
+#include "holdfast/mariadb.h"
+#include "holdfast/postgres.h"
+#include "page.h"
+#include "rig.h"
+
+enum { THREADS = 3, USED = 3 };
+enum { KV = A, PG = B, MY = C };
+
+struct client {
+    struct orders *orders;
+    struct world *world;
+    unsigned seed;
+};
+
+/* -- the script -------------------------------------------------------------------------------- */
+
+static FILE *to_script, *from_script;
+
+static void start_script(void)
+{
+    int to[2], from[2];
+    pid_t pid;
+
+    if (pipe(to) != 0 || pipe(from) != 0)
+        rig_die("pipe");
+    pid = fork();
+    if (pid < 0)
+        rig_die("fork");
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)prctl(PR_SET_CHILD_SUBREAPER, 1); /* a server that nobody waits for is in the way */
+        (void)dup2(to[0], STDIN_FILENO);
+        (void)dup2(from[1], STDOUT_FILENO);
+        (void)close(to[1]);
+        (void)close(from[0]);
+        execl(CUTS_SERVERS, CUTS_SERVERS, disk_dir(), (char *)NULL);
+        _exit(127);
+    }
+    (void)close(to[0]);
+    (void)close(from[1]);
+    to_script = fdopen(to[1], "w");
+    from_script = fdopen(from[0], "r");
+    if (to_script == NULL || from_script == NULL)
+        rig_die("fdopen");
+}
+
+static bool script_says_ok(void)
+{
+    char line[16] = "";
+
+    return fgets(line, sizeof(line), from_script) != NULL && strcmp(line, "ok\n") == 0;
+}
+
+static bool tell_script(const char *word)
+{
+    return fprintf(to_script, "%s\n", word) >= 0 && fflush(to_script) == 0 && script_says_ok();
+}
+
+static const char *make(void)
+{
+    if (to_script == NULL) {
+        start_script();
+        if (!script_says_ok())
+            return "PostgreSQL or MariaDB is not installed";
+    }
+    if (!tell_script("make"))
+        rig_die("make the servers");
+    return NULL;
+}
+
+static void up(void)
+{
+    if (!tell_script("up"))
+        rig_die("start the servers after a cut");
+}
+
+static void down(void)
+{
+    (void)tell_script("down"); /* what is left of them keeps the file system from being unmounted */
+}
+
+/* -- the stores -------------------------------------------------------------------------------- */
+
+static int add(struct world *w)
+{
+    static const struct {
+        const char *name;
+        const struct xa_switch_t *xa;
+        const hf_rm_ext *ext;
+        const char *before, *behind; /* the directory in the open string */
+    } rows[USED] = {
+        {"kv", &hf_kv_switch, &hf_kv_ext, "dir=", "/kv;wait_ms=500"},
+        {"pg", &hf_postgres_switch, &hf_postgres_ext, "host=", "/pg user=hf dbname=one"},
+        {"my", &hf_mariadb_switch, &hf_mariadb_ext,
+         "socket=", "/my/socket;user=root;database=one;proof=marker"},
+    };
+    int rc = HF_OK;
+
+    for (unsigned i = 0; rc == HF_OK && i < USED; i++) {
+        hf_rm_config config = HF_RM_CONFIG_INIT;
+        char info[MAXINFOSIZE];
+
+        (void)snprintf(info, sizeof(info), "%s%s%s", rows[i].before, w->dir, rows[i].behind);
+        config.name = rows[i].name;
+        config.xa = rows[i].xa;
+        config.ext = rows[i].ext;
+        config.open_info = info;
+        rc = hf_rm_register(w->tm, &config, &w->rm[i]);
+    }
+    return rc;
+}
+
+/* 1: a row; 0: none; -1: no answer. */
+static int find_pg(int rmid, const char *sql)
+{
+    PGresult *result = hf_postgres_exec(rmid, sql);
+    int found = PQresultStatus(result) == PGRES_TUPLES_OK ? PQntuples(result) : -1;
+
+    PQclear(result);
+    return found;
+}
+
+static int find_my(int rmid, const char *sql)
+{
+    MYSQL *conn = hf_mariadb_conn(rmid);
+    MYSQL_RES *rows = conn != NULL && mysql_query(conn, sql) == 0 ? mysql_store_result(conn) : NULL;
+    int found = rows != NULL ? (int)mysql_num_rows(rows) : -1;
+
+    mysql_free_result(rows);
+    return found;
+}
+
+static int find(struct world *w, unsigned n, unsigned *ret_stores)
+{
+    char key[16], sql[64];
+    int kv, pg, my;
+
+    (void)snprintf(key, sizeof(key), "t%u", n);
+    (void)snprintf(sql, sizeof(sql), "SELECT n FROM t WHERE n = %u", n);
+    kv = hf_kv_get(hf_instance_rmid(w->in[0]), key, strlen(key), NULL, 0, NULL);
+    pg = find_pg(hf_instance_rmid(w->in[1]), sql);
+    my = find_my(hf_instance_rmid(w->in[2]), sql);
+    *ret_stores = (kv == HF_OK ? KV : 0U) | (pg == 1 ? PG : 0U) | (my == 1 ? MY : 0U);
+    if ((kv == HF_OK || kv == HF_ENOTFOUND) && pg >= 0 && my >= 0)
+        return 0;
+    (void)snprintf(w->shared->complaint, sizeof(w->shared->complaint),
+                   "look for transaction %u: kv %d, postgres %d, mariadb %d", n, kv, pg, my);
+    return 1;
+}
+
+static const struct stores stores = {
+    .all = KV | PG | MY,
+    .xa = {&hf_kv_switch, &hf_postgres_switch, &hf_mariadb_switch},
+    .add = add,
+    .find = find,
+};
+
+static struct world world_of(struct orders *orders)
+{
+    return (struct world){.dir = disk_dir(), .stores = &stores, .shared = orders->shared};
+}
+
+/* -- the work ---------------------------------------------------------------------------------- */
+
+static bool insert_pg(int rmid, const char *sql)
+{
+    PGresult *result = hf_postgres_exec(rmid, sql);
+    bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
+
+    PQclear(result);
+    return good;
+}
+
+static bool write_all(hf_tx *tx, hf_instance *const in[STORES], unsigned set, unsigned n)
+{
+    char key[16], sql[64];
+    bool good = true;
+
+    (void)snprintf(key, sizeof(key), "t%u", n);
+    (void)snprintf(sql, sizeof(sql), "INSERT INTO t VALUES (%u)", n);
+    for (unsigned i = 0; good && i < USED; i++)
+        if ((set & 1U << i) != 0)
+            good = hf_tx_enlist(tx, in[i]) == HF_OK;
+    if (good && (set & KV) != 0)
+        good = hf_kv_put(hf_instance_rmid(in[0]), key, strlen(key), "1", 1) == HF_OK;
+    if (good && (set & PG) != 0)
+        good = insert_pg(hf_instance_rmid(in[1]), sql);
+    if (good && (set & MY) != 0) {
+        MYSQL *conn = hf_mariadb_conn(hf_instance_rmid(in[2]));
+
+        good = conn != NULL && mysql_query(conn, sql) == 0;
+    }
+    return good;
+}
+
+/* As that of cuts_kv.c. */
+static enum told told_by(int rc, hf_outcome outcome, unsigned set)
+{
+    bool lone = (set & (set - 1)) == 0;
+
+    if (rc == HF_EHEURISTIC)
+        return lone && outcome == HF_HAZARD ? TOLD_NOTHING : TOLD_HEURISTIC;
+    return rc == HF_OK ? TOLD_COMMITTED : rc == HF_EROLLEDBACK ? TOLD_ROLLEDBACK : TOLD_NOTHING;
+}
+
+/* One transaction. False: there will not be another one that works. */
+static bool transact(struct client *c, hf_instance *const in[STORES])
+{
+    static const unsigned sets[] = {KV,      PG,      MY,           KV | PG,
+                                    PG | MY, KV | MY, KV | PG | MY, KV | PG | MY};
+    struct shared *shared = c->world->shared;
+    unsigned set = sets[rand_r(&c->seed) % 8];
+    unsigned n = __atomic_fetch_add(&shared->count, 1, __ATOMIC_SEQ_CST);
+    hf_result result = {.size = sizeof(result)};
+    hf_tx *tx = NULL;
+    bool written;
+    int rc;
+
+    shared->promises[n].stores = set;
+    if (hf_tx_begin(c->world->tm, 0, &tx) != HF_OK)
+        return false;
+    written = write_all(tx, in, set, n);
+    if (written)
+        rc = hf_tx_commit(tx, &result);
+    else
+        rc = hf_tx_rollback(tx, NULL) == HF_OK ? HF_EROLLEDBACK : HF_EIO;
+    shared->promises[n].told = told_by(rc, result.outcome, set);
+    c->orders->busy = c->orders->busy || rc == HF_OK;
+    return written && n + THREADS < TXS_MAX;
+}
+
+static void *work(void *user)
+{
+    struct client *c = user;
+    hf_instance *in[STORES] = {NULL};
+    bool good = true;
+
+    for (unsigned i = 0; good && i < USED; i++)
+        good = hf_instance_open(c->world->rm[i], &in[i]) == HF_OK;
+    while (good)
+        good = transact(c, in);
+    (void)pause(); /* there is nothing to do but to be killed */
+    return NULL;
+}
+
+static int serve(void *user)
+{
+    struct orders *orders = user;
+    struct world w = world_of(orders);
+    struct client clients[THREADS];
+    pthread_t threads[THREADS];
+    int rc;
+
+    w.background = orders->seed % 2 == 0;
+    rc = world_open(&w);
+    if (rc == HF_OK)
+        rc = hf_tm_start(w.tm, 0);
+    if (rc != HF_OK) {
+        (void)snprintf(orders->complaint, sizeof(orders->complaint), "%s: %s", hf_strerror_name(rc),
+                       hf_error_last()->text);
+        return 1;
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        clients[i] = (struct client){orders, &w, orders->seed * THREADS + i};
+        if (pthread_create(&threads[i], NULL, work, &clients[i]) != 0)
+            return 2;
+    }
+    for (;;)
+        (void)pause();
+}
+
+static int recover(void *user)
+{
+    struct world w = world_of(user);
+
+    return world_recover(&w);
+}
+
+static int judge(void *user)
+{
+    struct world w = world_of(user);
+
+    return world_judge(&w);
+}
+
+const struct load hf_load = {
+    .name = "servers",
+    .serve = serve,
+    .recover = recover,
+    .judge = judge,
+    .page = "node/" HF__PAGE_FILE,
+    .cuts = 50,
+    .fresh = 25,
+    .work_us = 60000,
+    .bytes = 1L << 30,
+    .make = make,
+    .up = up,
+    .down = down,
+};
