@@ -1,8 +1,8 @@
 #!/bin/bash
 # cuts_servers.sh DIR - a PostgreSQL and a MariaDB in DIR, for crash_cuts_servers.
 #
-# Says "ok", or "none" if one of the two is not installed, and ends then. Reads words from stdin, and
-# answers each with a line "ok" or "failed":
+# Says "ok", or "none" if one of the two is not installed, and ends then. Reads words from stdin,
+# and answers each with a line "ok" or "failed":
 #   make   both, new and up, with a table t(n) each, and all of it on the disk
 #   up     start what was there before
 #   down   kill both, and wait until nothing of them is left
