@@ -68,6 +68,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "holdfast/internal/fault.h"
+
 enum {
     MAGIC = 0x48465047, /* "HFPG" */
     VERSION = 1,
@@ -212,12 +214,14 @@ static int take_slot(struct hf__page *page, unsigned slot, const struct hf__page
         return hf__error(err == ENOSPC || err == EDQUOT ? HF_EFULL : HF_EIO, err,
                          "%s: make room: %s", page->path, strerror(err));
     }
+    HF_FAULT("page:cleared");
     p = mmap(NULL, USED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, page->fd, at);
     if (p == MAP_FAILED)
         return hf__error(HF_EIO, errno, "%s: map: %s", page->path, strerror(errno));
     page->slot = p;
     put_head(page->slot, owner);
     memcpy(page->seal, page->slot + HEAD_BYTES - CHECK_BYTES, CHECK_BYTES);
+    HF_FAULT("page:taken");
     return HF_OK;
 }
 
@@ -270,6 +274,7 @@ void hf__page_ack(struct hf__page *page, uint64_t place, const unsigned char gtr
     memcpy(entry + 8, gtrid + HF__NODE_ID_SIZE + 4, 8);
     hf__put64(entry + ENTRY_BYTES - CHECK_BYTES, check_of(page->seal, entry));
     memcpy(page->slot + ENTRIES_AT + place % HF__PAGE_ACKS * ENTRY_BYTES, entry, sizeof(entry));
+    HF_FAULT("page:noted");
 }
 
 static int by_transaction(const void *a, const void *b)

@@ -271,6 +271,7 @@ static int open_dir(struct hf__store_dir *d, const struct hf__store_config *cfg)
         if (mkdir(cfg->dir, 0700) != 0 && errno != EEXIST)
             return hf__error(HF_EIO, errno, "%s: make the directory: %s", cfg->dir,
                              strerror(errno));
+        HF_FAULT("dir:made");
     } else if (S_ISLNK(st.st_mode)) {
         return hf__error(HF_EOWNER, 0, "%s: is a symbolic link", cfg->dir);
     } else if (!S_ISDIR(st.st_mode)) {
@@ -330,6 +331,7 @@ int hf__store_dir_set_mark(const struct hf__store_dir *d, const unsigned char id
     if (pwrite(d->lock_fd, mark, sizeof(mark), 0) != MARK_SIZE ||
         (!HF_BUG("mark-unsynced") && fsync(d->lock_fd) != 0))
         return hf__error(HF_EIO, errno, "%s: write the lock file: %s", d->path, strerror(errno));
+    HF_FAULT("dir:marked");
     return HF_OK;
 }
 

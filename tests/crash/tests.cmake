@@ -17,7 +17,8 @@ set_target_properties(crash_fence crash_errors PROPERTIES ENABLE_EXPORTS ON)
 
 # Every failpoint x every scenario x a second crash in recovery; without failpoints there is none.
 if(HOLDFAST_FAULTS)
-    set(hf_rig matrix/rig.c matrix/world.c matrix/scenarios.c matrix/stores.c)
+    set(hf_rig matrix/rig.c matrix/world.c matrix/scenarios.c matrix/pooled.c
+        matrix/stores.c)
     hf_test(crash matrix matrix/matrix.c ${hf_rig} TIMEOUT 900)
     set_tests_properties(crash.matrix PROPERTIES LABELS matrix PROCESSORS 2)
     if(NOT HOLDFAST_SANITIZE) # which has a malloc of its own

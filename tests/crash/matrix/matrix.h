@@ -78,6 +78,19 @@ struct scenario {
 extern const struct scenario hf_scenarios[];
 extern const unsigned hf_scenario_count;
 
+/* -- scenarios.c ------------------------------------------------------------------------------ */
+
+/* The number of a new transaction that will write to these stores. */
+unsigned scenario_promise(struct world *w, unsigned stores);
+/* What the application was told of it, by a result code. */
+void scenario_keep(struct world *w, unsigned n, int rc);
+/* Open the node and the instances of a set of stores, and start. */
+int scenario_start(struct world *w, unsigned stores);
+
+/* -- pooled.c --------------------------------------------------------------------------------- */
+
+void scenario_pooled(struct world *w);
+
 /* -- world.c ---------------------------------------------------------------------------------- */
 
 /* Open the node, adopting it where it was moved, and register all stores. Not started. */

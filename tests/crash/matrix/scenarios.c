@@ -24,8 +24,7 @@ static void nap_ms(long ms)
     (void)nanosleep(&time, NULL);
 }
 
-/* The number of a new transaction that will write to these stores. */
-static unsigned promise(struct world *w, unsigned stores)
+unsigned scenario_promise(struct world *w, unsigned stores)
 {
     unsigned n = __atomic_fetch_add(&w->shared->count, 1, __ATOMIC_SEQ_CST);
 
@@ -33,7 +32,7 @@ static unsigned promise(struct world *w, unsigned stores)
     return n;
 }
 
-static void keep(struct world *w, unsigned n, int rc)
+void scenario_keep(struct world *w, unsigned n, int rc)
 {
     w->shared->promises[n].told = rc == HF_OK            ? TOLD_COMMITTED
                                   : rc == HF_EROLLEDBACK ? TOLD_ROLLEDBACK
@@ -79,7 +78,7 @@ enum end { COMMIT, ROLLBACK, DOOM };
 static int transact_in(struct world *w, hf_instance *const in[STORES], unsigned writes,
                        unsigned reads, enum end end)
 {
-    unsigned n = promise(w, writes);
+    unsigned n = scenario_promise(w, writes);
     hf_tx *tx = NULL;
     int rc = hf_tx_begin(w->tm, 0, &tx);
 
@@ -94,11 +93,11 @@ static int transact_in(struct world *w, hf_instance *const in[STORES], unsigned 
         rc = hf_tx_set_rollback_only(tx);
     if (rc == HF_OK && end != ROLLBACK) {
         rc = hf_tx_commit(tx, NULL);
-        keep(w, n, rc);
+        scenario_keep(w, n, rc);
         return rc == HF_EROLLEDBACK && (end == DOOM || w->temper == REFUSING) ? HF_OK : rc;
     }
     if (hf_tx_rollback(tx, NULL) == HF_OK)
-        keep(w, n, HF_EROLLEDBACK);
+        scenario_keep(w, n, HF_EROLLEDBACK);
     return rc;
 }
 
@@ -107,7 +106,7 @@ static int transact(struct world *w, unsigned writes, unsigned reads, enum end e
     return transact_in(w, w->in, writes, reads, end);
 }
 
-static int start(struct world *w, unsigned stores)
+int scenario_start(struct world *w, unsigned stores)
 {
     int rc = world_open(w);
 
@@ -120,7 +119,7 @@ static int start(struct world *w, unsigned stores)
 
 static void run_plain(struct world *w, unsigned writes, unsigned reads, enum end end)
 {
-    int rc = start(w, writes | reads);
+    int rc = scenario_start(w, writes | reads);
 
     for (int i = 0; rc == HF_OK && i < 2; i++)
         rc = transact(w, writes, reads, end);
@@ -146,7 +145,7 @@ static void three(struct world *w)
 
 static void read_only(struct world *w)
 {
-    int rc = start(w, A | B | C);
+    int rc = scenario_start(w, A | B | C);
 
     if (rc == HF_OK)
         rc = transact(w, 0, A | B, COMMIT);
@@ -159,7 +158,7 @@ static void read_only(struct world *w)
 
 static void rollback(struct world *w)
 {
-    int rc = start(w, A | B);
+    int rc = scenario_start(w, A | B);
 
     if (rc == HF_OK)
         rc = transact(w, A | B, 0, ROLLBACK);
@@ -171,7 +170,7 @@ static void rollback(struct world *w)
 /* The second commits while the first one's resource manager has something of its own to say. */
 static void tempered(struct world *w)
 {
-    if (start(w, A | B | C) == HF_OK) {
+    if (scenario_start(w, A | B | C) == HF_OK) {
         (void)transact(w, A | B, 0, COMMIT);
         (void)transact(w, A | C, 0, COMMIT);
         if (hf_tm_recover(w->tm, NULL) == HF_OK)
@@ -217,15 +216,15 @@ static void deadline(struct world *w)
 {
     hf_tx *tx = NULL;
 
-    if (start(w, A | B) == HF_OK && hf_tx_begin(w->tm, 1, &tx) == HF_OK) {
-        unsigned n = promise(w, A | B);
+    if (scenario_start(w, A | B) == HF_OK && hf_tx_begin(w->tm, 1, &tx) == HF_OK) {
+        unsigned n = scenario_promise(w, A | B);
         int rc = enlist_all(tx, w->in, A | B);
 
         if (rc == HF_OK)
             (void)write_all(w->in, A | B, n);
         nap_ms(4);
         (void)hf_tm_tick(w->tm, NULL);
-        keep(w, n, hf_tx_commit(tx, NULL));
+        scenario_keep(w, n, hf_tx_commit(tx, NULL));
         (void)transact(w, A | B, 0, COMMIT);
     }
     world_close(w);
@@ -235,7 +234,7 @@ static void reopened(struct world *w)
 {
     w->history = 1; /* all are kept, so that the history is written */
     for (int i = 0; i < 2; i++) {
-        if (start(w, A | B) == HF_OK) {
+        if (scenario_start(w, A | B) == HF_OK) {
             (void)transact(w, A | B, 0, COMMIT);
             (void)hf_tm_tick(w->tm, NULL);
             (void)transact(w, A | B, 0, COMMIT);
@@ -264,7 +263,7 @@ static void threads(struct world *w)
     unsigned count = 0;
 
     w->background = true;
-    if (start(w, 0) == HF_OK)
+    if (scenario_start(w, 0) == HF_OK)
         while (count < 3 && pthread_create(&clients[count], NULL, client, w) == 0)
             count++;
     for (unsigned i = 0; i < count; i++)
@@ -286,7 +285,7 @@ static void peers(struct world *w)
         _exit(0);
     }
     (void)hf__fault_set(NULL);
-    if (start(w, C | D) == HF_OK) {
+    if (scenario_start(w, C | D) == HF_OK) {
         (void)transact(w, C | D, 0, COMMIT);
         (void)waitpid(victim, &status, 0);
         if (hf_tm_recover(w->tm, NULL) == HF_OK)
@@ -336,6 +335,7 @@ const struct scenario hf_scenarios[] = {
     {"retry", STUBBORN, tempered},
     {"held", HELD, tempered},
     {"late", LATE, tempered},
+    {"pooled", PLAIN, scenario_pooled},
     {"deadline", PLAIN, deadline},
     {"reopened", PLAIN, reopened},
     {"threads", PLAIN, threads},
