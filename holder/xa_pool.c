@@ -52,7 +52,7 @@ static int rate(void *user, hf_restype type, hf_resid id, int needs_enlist, uint
    used, would be the next one's choice too. */
 static int verdict(hf_instance *instance, int rc)
 {
-    int code = hf_error_last()->native_code;
+    int code = hf_error_last()->xa_code;
 
     if (rc == HF_OK)
         return HF_OK;

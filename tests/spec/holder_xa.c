@@ -442,6 +442,23 @@ static void xa__a_refused_enlistment_is_HF_EENLIST_and_the_instance_stays(void *
     world_expect("a.open a.start a.start a.start a.start a.start a.start a.end a.commit(one)");
 }
 
+/* A native code beside XA's does not hide that the transaction alone was refused. */
+static void xa__a_native_code_makes_no_difference(void **state)
+{
+    struct pool *p = *state;
+    hf_resid id = 99;
+    hf_tx *tx;
+
+    fake_offer(A, 1U << FAKE_ERROR);
+    open_xa(p, 1, false);
+    tx = pool_begin(p);
+    fake_answer_once(A, FAKE_START, 1, XA_RBROLLBACK);
+    fake_error(A, 4242, "the transaction was rolled back");
+    t_rc(HF_EENLIST, hf_holder_alloc(p->h, hf_xa_type(p->w->rm[A]), &id));
+    assert_int_equal(pool_stats(p).idle, 1);
+    t_ok(hf_tx_rollback(tx, NULL));
+}
+
 /* "XAER_RMFAIL, XAER_RMERR: other failure, destroy." */
 static void xa__an_enlistment_that_fails_is_HF_EDRIVER_and_the_instance_goes(void **state)
 {
@@ -620,6 +637,7 @@ int main(void)
         T(xa__a_broken_instance_is_not_pooled),
         T(xa__broken_while_in_use_it_goes_when_it_is_freed),
         T(xa__a_refused_enlistment_is_HF_EENLIST_and_the_instance_stays),
+        T(xa__a_native_code_makes_no_difference),
         T(xa__an_enlistment_that_fails_is_HF_EDRIVER_and_the_instance_goes),
         T(xa__rollback_only_is_HF_EROLLEDBACK_without_a_call),
         T(xa__requested_to_be_destroyed_it_is_closed_after_its_transaction),
