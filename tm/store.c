@@ -1008,6 +1008,16 @@ static int check_pages(struct hf__store *s)
     return rc;
 }
 
+static int sync_file(struct hf__store *s)
+{
+    mdb_filehandle_t fd;
+
+    (void)mdb_env_get_fd(s->env, &fd);
+    return fdatasync(fd) == 0
+               ? HF_OK
+               : hf__error(HF_EIO, errno, "%s: sync: %s", s->dir.path, strerror(errno));
+}
+
 static int open_files(struct hf__store *s, const struct hf__store_config *cfg)
 {
     int rc = hf__store_dir_check_file(&s->dir, cfg, &s->file_bytes);
@@ -1015,8 +1025,13 @@ static int open_files(struct hf__store *s, const struct hf__store_config *cfg)
     if (rc == HF_OK && s->file_bytes <= CHECK_BYTES_MAX && (cfg->flags & HF__STORE_CHECKED) != 0 &&
         !hf__store_dir_shared(&s->dir))
         rc = check_pages(s);
-    if (rc == HF_OK || rc == HF_ENOTFOUND)
+    if (rc == HF_OK || rc == HF_ENOTFOUND) {
+        bool made = s->file_bytes == 0;
+
         rc = open_env(s, cfg);
+        if (rc == HF_OK && made && (cfg->flags & HF__STORE_READONLY) == 0)
+            rc = sync_file(s); /* LMDB's first pages, before the file grows behind them */
+    }
     return rc == HF_OK ? settle_head(s) : rc;
 }
 

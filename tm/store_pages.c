@@ -236,7 +236,7 @@ static int check_commits(const struct check *c, const struct meta *newer, const 
                          (unsigned long long)newer->txnid, (unsigned long long)newer->commit);
     if (older->commit == 0 || older->commit == older->txnid)
         return HF_OK;
-    if (older->commit == newer->txnid + 1 && published < older->commit)
+    if (older->commit > newer->txnid && published < older->commit)
         return HF_OK;
     return hf__error(HF_EBACKINTIME, 0, "%s: an older state of it has come back: commit %llu",
                      c->what, (unsigned long long)newer->txnid);
@@ -257,9 +257,15 @@ static int read_metas(struct check *c, uint64_t txnid, hf__pages_first_fn *first
         return bad(c, 1, "another page size than page 0");
     if (txnid == HF__PAGES_NEWEST)
         txnid = metas[0].txnid > metas[1].txnid ? metas[0].txnid : metas[1].txnid;
-    for (unsigned i = 0; rc == HF_OK && i < META_PAGES; i++)
-        rc = read_commit(c, &metas[i], first);
     newer = metas[0].txnid < metas[1].txnid ? 1 : 0; /* as LMDB chooses */
+    if (rc == HF_OK)
+        rc = read_commit(c, &metas[newer], first);
+    if (rc == HF_OK)
+        rc = read_commit(c, &metas[1 - newer], first);
+    if (rc == HF_EDAMAGED && metas[newer].commit != 0) {
+        metas[1 - newer].commit = 0; /* half overwritten after it was taken back: it does not say */
+        rc = HF_OK;
+    }
     if (rc == HF_OK)
         rc = check_commits(c, &metas[newer], &metas[1 - newer], published);
     return rc == HF_OK ? choose_meta(c, metas, txnid) : rc;
@@ -372,7 +378,8 @@ static int see_free(struct check *c, uint64_t page, const unsigned char *data, u
     uint64_t count = size >= 8 ? get64(data) : 0, last = NO_PAGE;
     int rc = HF_OK;
 
-    if (count == 0 || count > size / 8 - 1)
+    /* An empty one is good: LMDB reserves them ahead, and does not always need all. */
+    if (size < 8 || count > size / 8 - 1)
         return bad(c, page, "a list of free pages of no possible length");
     for (uint64_t i = 1; rc == HF_OK && i <= count; i++) {
         uint64_t one = get64(data + 8 * i);
@@ -385,21 +392,25 @@ static int see_free(struct check *c, uint64_t page, const unsigned char *data, u
     return rc;
 }
 
-/* An overflow chain; its data, if it is wanted, goes to *ret, which the caller frees. */
+/* An overflow chain; its data, if it is wanted, goes to *ret, which the caller frees. A chain may
+   be longer than its data: LMDB does not shorten one that it writes again in the same transaction.
+   */
 static int see_overflow(struct check *c, uint64_t first, uint64_t size, unsigned char **ret)
 {
-    uint64_t pages = (PAGE_HEAD + size + c->meta.page_size - 1) / c->meta.page_size;
+    uint64_t needed = (PAGE_HEAD + size + c->meta.page_size - 1) / c->meta.page_size, pages;
     unsigned char head[PAGE_HEAD];
     int rc;
 
-    if (first > c->meta.last_page || pages > c->meta.last_page - first + 1)
-        return bad(c, first, "a chain of pages reaches beyond the last");
+    if (first > c->meta.last_page)
+        return bad(c, first, "no such page");
     rc = read_at(c, first, head, sizeof(head), c->meta.page_size);
     if (rc != HF_OK)
         return rc;
-    if (get64(head) != first || (get16(head + 10) & 0x7f) != P_OVERFLOW ||
-        get32(head + 12) != pages)
+    pages = get32(head + 12);
+    if (get64(head) != first || (get16(head + 10) & 0x7f) != P_OVERFLOW || pages < needed)
         return bad(c, first, "not the chain of pages that it should be");
+    if (pages > c->meta.last_page - first + 1)
+        return bad(c, first, "a chain of pages reaches beyond the last");
     for (uint64_t i = 0; rc == HF_OK && i < pages; i++)
         rc = see(c, first + i);
     c->counted.overflows += pages;

@@ -813,6 +813,28 @@ static void verify__finds_nothing_in_a_file_that_is_good(void **state)
     hf__store_close(s);
 }
 
+/* A long value and then a short one under the same key: LMDB keeps the long one's pages. */
+static int put_twice(struct hf__store_txn *t, void *arg)
+{
+    static unsigned char value[12000];
+    int rc = hf__store_put(t, "k", 1, 7, value, sizeof(value));
+
+    (void)arg;
+    return rc == HF_OK ? hf__store_put(t, "k", 1, 7, value, 3000) : rc;
+}
+
+static void verify__takes_a_chain_that_is_longer_than_its_value(void **state)
+{
+    struct hf__store *s = open_store();
+
+    (void)state;
+    t_ok(hf__store_apply(s, put_twice, NULL));
+    t_ok(hf__store_verify(s));
+    hf__store_close(s);
+    t_ok(try_open(HF__STORE_CHECKED, &s));
+    hf__store_close(s);
+}
+
 static void *churn_on(void *user)
 {
     struct churn c = {.seed = 9, .until = 3};
@@ -842,6 +864,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(verify__finds_nothing_in_a_file_that_is_good),
+        T(verify__takes_a_chain_that_is_longer_than_its_value),
         T(verify__works_beside_a_writer),
         T(record__of_any_size_is_read_back),
         T(record__of_the_largest_size_is_read_back),
