@@ -405,12 +405,13 @@ int hf__tx_thread_mend(struct hf__tx_thread *t)
 
 int hf_opened_rmid(const char *name, int *ret_rmid)
 {
-    const struct hf__tx_thread *t = hf__tx_self();
+    struct hf__tx_thread *t = hf__tx_self();
 
     if (name == NULL || ret_rmid == NULL)
         return hf_error_set(HF_EINVAL, 0, "hf_opened_rmid: a null argument");
     if (t == NULL)
         return hf_error_set(HF_ESTATE, 0, "hf_opened_rmid: this thread has not called tx_open()");
+    hf__tx_behind_wait(t); /* the caller will use it: it may be another thread's still */
     for (unsigned i = 0; i < t->count; i++) {
         if (strcmp(hf_rm_name(t->slots[i].rm), name) != 0)
             continue;

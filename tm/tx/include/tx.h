@@ -22,7 +22,9 @@
  *
  * Where the specification leaves a choice to the transaction manager:
  *   - tx_set_commit_return() takes both values; TX_COMMIT_COMPLETED is the initial one.
- *   - Work outside of global transactions is supported.
+ *   - Work outside of global transactions is supported. After a commit that returned when its
+ *     decision was logged (TX_COMMIT_DECISION_LOGGED), resource managers are still at work for it
+ *     in another thread: use none natively before tx_begin(), tx_close() or hf_opened_rmid().
  *   - tx_close() and tx_open() set all characteristics back to their initial values.
  *   - A commit whose decision stands, and that some resource manager has not acknowledged, is
  *     TX_HAZARD with TX_COMMIT_COMPLETED. Recovery carries it out. The thread goes on.

@@ -157,7 +157,8 @@ HF_API void hf_opened_log(void (*log)(void *user, int level, const char *text), 
  * @retval HF_ERM        it could not be opened.
  * @retval HF_EINVAL     a null argument.
  *
- * It may change when the resource manager was lost and tx_begin() has opened it again.
+ * It may change when the resource manager was lost and tx_begin() has opened it again. After a
+ * commit with TX_COMMIT_DECISION_LOGGED it waits for the second phase, as tx_begin() does.
  */
 HF_API int hf_opened_rmid(const char *name, int *ret_rmid) HF_MUST_CHECK;
 
