@@ -19,70 +19,11 @@
 #include <unistd.h>
 
 #include "holdfast/holder.h"
+#include "support/quiet.h"
 
 enum { WARM_UP = 100, COUNTED = 2000 };
 
-extern void *__libc_malloc(size_t);
-extern void *__libc_calloc(size_t, size_t);
-extern void *__libc_realloc(void *, size_t);
-extern char __executable_start, etext; /* the linker's */
-
-static atomic_uint ours;
-
-static void count(const void *caller)
-{
-    if ((const char *)caller >= &__executable_start && (const char *)caller < &etext)
-        atomic_fetch_add(&ours, 1);
-}
-
-void *malloc(size_t size)
-{
-    count(__builtin_return_address(0));
-    return __libc_malloc(size);
-}
-
-void *calloc(size_t n, size_t size)
-{
-    count(__builtin_return_address(0));
-    return __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t size)
-{
-    count(__builtin_return_address(0));
-    return __libc_realloc(p, size);
-}
-
-/* -- a resource manager that says yes, and a driver that does ---------------------------------- */
-
-static int yes_info(char *info, int rmid, long flags)
-{
-    (void)info, (void)rmid, (void)flags;
-    return XA_OK;
-}
-
-static int yes_xid(XID *xid, int rmid, long flags)
-{
-    (void)xid, (void)rmid, (void)flags;
-    return XA_OK;
-}
-
-static int none(XID *xids, long count_max, int rmid, long flags)
-{
-    (void)xids, (void)count_max, (void)rmid, (void)flags;
-    return 0;
-}
-
-static int never(int *handle, int *ret, int rmid, long flags)
-{
-    (void)handle, (void)ret, (void)rmid, (void)flags;
-    return XAER_PROTO;
-}
-
-static const struct xa_switch_t yes = {
-    "yes",   TMNOFLAGS, 0,       yes_info, yes_info, yes_xid, yes_xid,
-    yes_xid, yes_xid,   yes_xid, none,     yes_xid,  never,
-};
+/* -- a driver that says yes ------------------------------------------------------------------- */
 
 static int make(void *user, hf_restype type, hf_resid *ret_id, int32_t *ret_idle_s)
 {
@@ -160,7 +101,7 @@ static void rig_open(struct rig *r, bool xa)
     config.dir = r->dir;
     must(hf_tm_open(&config, &r->tm), "open");
     rm_config.name = "yes";
-    rm_config.xa = &yes;
+    rm_config.xa = &quiet_switch;
     must(hf_rm_register(r->tm, &rm_config, &r->rm), "register");
     must(hf_tm_start(r->tm, 0), "start");
     manager.tm = r->tm;
@@ -232,14 +173,14 @@ static int check(bool xa)
     int honest, spoilt;
 
     rig_open(&r, xa);
-    if (atomic_load(&ours) == 0) {
+    if (atomic_load(&quiet_ours) == 0) {
         fprintf(stderr, "holder_path: opening was not seen to allocate: the counter is blind\n");
         return 1;
     }
     must(measured_pairs(&r, WARM_UP), "warm up");
-    atomic_store(&ours, 0);
+    atomic_store(&quiet_ours, 0);
     must(measured_pairs(&r, COUNTED), "work");
-    counted = atomic_load(&ours);
+    counted = atomic_load(&quiet_ours);
     honest = child_under_seccomp(&r, false);
     spoilt = child_under_seccomp(&r, true);
     rig_close(&r);

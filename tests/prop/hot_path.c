@@ -11,68 +11,9 @@
 #include <unistd.h>
 
 #include "holdfast/transaction.h"
+#include "support/quiet.h"
 
 enum { WARM_UP = 200, COUNTED = 2000 };
-
-extern void *__libc_malloc(size_t);
-extern void *__libc_calloc(size_t, size_t);
-extern void *__libc_realloc(void *, size_t);
-extern char __executable_start, etext; /* the linker's */
-
-static atomic_uint ours;
-
-static void count(const void *caller)
-{
-    if ((const char *)caller >= &__executable_start && (const char *)caller < &etext)
-        atomic_fetch_add(&ours, 1);
-}
-
-void *malloc(size_t size)
-{
-    count(__builtin_return_address(0));
-    return __libc_malloc(size);
-}
-
-void *calloc(size_t n, size_t size)
-{
-    count(__builtin_return_address(0));
-    return __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t size)
-{
-    count(__builtin_return_address(0));
-    return __libc_realloc(p, size);
-}
-
-static int yes_info(char *info, int rmid, long flags)
-{
-    (void)info, (void)rmid, (void)flags;
-    return XA_OK;
-}
-
-static int yes_xid(XID *xid, int rmid, long flags)
-{
-    (void)xid, (void)rmid, (void)flags;
-    return XA_OK;
-}
-
-static int none(XID *xids, long count_max, int rmid, long flags)
-{
-    (void)xids, (void)count_max, (void)rmid, (void)flags;
-    return 0;
-}
-
-static int never(int *handle, int *ret, int rmid, long flags)
-{
-    (void)handle, (void)ret, (void)rmid, (void)flags;
-    return XAER_PROTO;
-}
-
-static const struct xa_switch_t yes = {
-    "yes",   TMNOFLAGS, 0,       yes_info, yes_info, yes_xid, yes_xid,
-    yes_xid, yes_xid,   yes_xid, none,     yes_xid,  never,
-};
 
 static void must(int rc, const char *what)
 {
@@ -106,7 +47,7 @@ static hf_tm *open_node(const char *dir, hf_instance *in[2])
         hf_rm *rm;
 
         rm_config.name = names[i];
-        rm_config.xa = &yes;
+        rm_config.xa = &quiet_switch;
         must(hf_rm_register(tm, &rm_config, &rm), "register");
         must(hf_instance_open(rm, &in[i]), "open an instance");
     }
@@ -124,17 +65,17 @@ int main(void)
     if (mkdtemp(dir) == NULL)
         return 1;
     tm = open_node(dir, in);
-    if (atomic_load(&ours) == 0) {
+    if (atomic_load(&quiet_ours) == 0) {
         fprintf(stderr,
                 "hot_path: opening a node was not seen to allocate: the counter is blind\n");
         return 1;
     }
     for (int i = 0; i < WARM_UP; i++)
         commit_one(tm, in);
-    atomic_store(&ours, 0);
+    atomic_store(&quiet_ours, 0);
     for (int i = 0; i < COUNTED; i++)
         commit_one(tm, in);
-    counted = atomic_load(&ours);
+    counted = atomic_load(&quiet_ours);
     must(hf_instance_close(in[0]), "close an instance");
     must(hf_instance_close(in[1]), "close an instance");
     must(hf_tm_close(tm, 0, NULL), "close");

@@ -21,7 +21,7 @@ endif()
 
 # Sanitizers bring a malloc() of their own.
 if(NOT HOLDFAST_SANITIZE)
-    hf_test(prop hot_path hot_path.c)
+    hf_test(prop hot_path hot_path.c support/quiet.c)
     set_target_properties(prop_hot_path PROPERTIES ENABLE_EXPORTS ON)
 endif()
 
@@ -56,7 +56,7 @@ hf_test(prop holder_model holder_model.c)
 
 # The short way: no allocation, no system call, and in a release under 1,000 instructions.
 if(NOT HOLDFAST_SANITIZE)
-    hf_test(prop holder_path holder_path.c)
+    hf_test(prop holder_path holder_path.c support/quiet.c)
     set_target_properties(prop_holder_path PROPERTIES ENABLE_EXPORTS ON)
     find_program(HOLDFAST_VALGRIND valgrind)
     if(HOLDFAST_VALGRIND AND NOT HOLDFAST_FAULTS)
