@@ -81,4 +81,6 @@ endif()
 add_test(NAME lint.tree COMMAND "${PROJECT_SOURCE_DIR}/tools/lint/check")
 add_test(NAME lint.notices_planted_violations
     COMMAND "${PROJECT_SOURCE_DIR}/tools/lint/check" --self-test)
-set_tests_properties(lint.tree lint.notices_planted_violations PROPERTIES LABELS lint TIMEOUT 60)
+add_test(NAME lint.rigs COMMAND "${CMAKE_CURRENT_LIST_DIR}/rigs.sh" "${PROJECT_SOURCE_DIR}")
+set_tests_properties(lint.tree lint.notices_planted_violations lint.rigs PROPERTIES
+    LABELS lint TIMEOUT 60)

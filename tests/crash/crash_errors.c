@@ -331,7 +331,9 @@ int main(int argc, char **argv)
     kit_remove(dir);
     printf(
         "crash_errors: ok: %u commits: %u committed, %u refused, %u unknown, of which %u were on "
-        "disk; %u recoveries of such a one\n%u passed, 0 failed\n",
-        t.runs, t.committed, t.refused, t.unknown, t.unknown_committed, runs, t.runs + runs);
+        "disk; %u recoveries of such a one\n"
+        "rig: %u runs with failing writes, 0 violations\n%u passed, 0 failed\n",
+        t.runs, t.committed, t.refused, t.unknown, t.unknown_committed, runs, t.runs + runs,
+        t.runs + runs);
     return 0;
 }

@@ -140,6 +140,7 @@ int main(int argc, char **argv)
     kit_tmpdir(dir);
     survive(self, dir);
     kit_remove(dir);
-    printf("crash_fence: ok: a decision that was written and not published was carried out\n");
+    printf("crash_fence: ok: a decision that was written and not published was carried out\n"
+           "rig: 1 kills between write and publication, 0 violations\n");
     return 0;
 }

@@ -65,6 +65,7 @@ static void run_once(void)
     CHECK(counts.deadlocks > 0 && counts.committed > 100, "they were not in each other's way");
     printf("crash_kv_model: ok: %lu transactions serializable, %lu rolled back, %lu deadlocks\n",
            counts.committed, counts.rolledback, counts.deadlocks);
+    printf("rig: %lu transactions against a model, 0 violations\n", counts.committed);
 }
 
 /* -- with kills -------------------------------------------------------------------------------- */
@@ -176,6 +177,7 @@ static void run_with_kills(void)
     printf("crash_kv_model: ok: %u kills, %u transactions serializable, %zu acknowledged and none "
            "lost, %lu committed and %lu rolled back by recovery, %lu intruders refused\n",
            run.kills, verdict.rows, ack_count, committed, rolledback, refused);
+    printf("rig: %u kills against a model, 0 violations\n", run.kills);
 }
 
 /* A planted bug has to be caught: then nobody needs what is left. */

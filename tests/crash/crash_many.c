@@ -210,6 +210,7 @@ static void run(const char *self, const char *dir, unsigned seed, int seconds)
     printf("crash_many: ok: %d processes, %u kills, %u acknowledged, nothing lost, nothing in "
            "doubt\n",
            WORKERS, kills, total);
+    printf("rig: %u kills of one of %d processes, 0 violations\n", kills, WORKERS);
 }
 
 int main(int argc, char **argv)

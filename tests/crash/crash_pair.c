@@ -136,6 +136,7 @@ static void survive(const char *self, const char *dir, unsigned seed)
     CHECK(stats.recovered_committed + stats.recovered_rolledback > 0, "no kill hit a transaction");
     printf("crash_pair: ok: %d kills, the other process committed %d and rolled back %d\n", ROUNDS,
            (int)stats.recovered_committed, (int)stats.recovered_rolledback);
+    printf("rig: %d kills beside a live process, 0 violations\n", ROUNDS);
     OK(hf_instance_close(c));
     OK(hf_instance_close(d));
     OK(hf_tm_close(tm, 0, NULL));

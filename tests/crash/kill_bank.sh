@@ -9,6 +9,7 @@ kills=100
     --min-doubt-percent 25 --keep "$dir"
 status=$?
 if [ $status -eq 0 ]; then
+    echo "rig: $kills kills of the bank, 0 violations"
     echo "$kills passed, 0 failed"
 else
     echo "0 passed, 1 failed"

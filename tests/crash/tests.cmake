@@ -84,31 +84,31 @@ set_tests_properties(kill.bank PROPERTIES LABELS kill TIMEOUT 300)
 # Each planted bug has to be noticed by the rig that is there for it; the coordinator's are walked
 # (prop).
 if(HOLDFAST_FAULTS)
-    add_test(NAME crash.catches.recover-without-fence
+    add_test(NAME crash.fence.catches.recover-without-fence
         COMMAND "${CMAKE_CURRENT_LIST_DIR}/must_fail.sh" "was not carried out"
             $<TARGET_FILE:crash_fence> --plant recover-without-fence)
-    add_test(NAME crash.catches.rollback-after-unknown
+    add_test(NAME crash.errors.catches.rollback-after-unknown
         COMMAND "${CMAKE_CURRENT_LIST_DIR}/must_fail.sh" "alarms 1"
             $<TARGET_FILE:crash_errors> --plant rollback-after-unknown)
-    add_test(NAME crash.catches.ack-page-early
+    add_test(NAME crash.acks.catches.ack-page-early
         COMMAND "${CMAKE_CURRENT_LIST_DIR}/must_fail.sh" "is in doubt"
             $<TARGET_FILE:crash_acks> --plant ack-page-early)
     foreach(bug IN ITEMS kv-prefix-unlocked kv-read-unlocked)
-        add_test(NAME crash.catches.${bug}
+        add_test(NAME crash.kv_model.catches.${bug}
             COMMAND "${CMAKE_CURRENT_LIST_DIR}/must_fail.sh" "not serializable"
                 $<TARGET_FILE:crash_kv_model> --seconds 4 --plant ${bug})
     endforeach()
-    add_test(NAME crash.catches.kv-locks-not-retaken
+    add_test(NAME crash.kv_model_kills.catches.kv-locks-not-retaken
         COMMAND "${CMAKE_CURRENT_LIST_DIR}/must_fail.sh" "not serializable"
             $<TARGET_FILE:crash_kv_model> --kills 60 --plant kv-locks-not-retaken)
     foreach(bug IN ITEMS ack-before-durable reuse-gtrid)
-        add_test(NAME crash.catches.${bug}
+        add_test(NAME kill.bank.catches.${bug}
             COMMAND "${CMAKE_CURRENT_LIST_DIR}/plant_bank.sh" ${bug} $<TARGET_FILE_DIR:bank_chaos>)
     endforeach()
-    set_tests_properties(crash.catches.recover-without-fence crash.catches.rollback-after-unknown
-        crash.catches.ack-page-early
-        crash.catches.ack-before-durable crash.catches.reuse-gtrid
-        crash.catches.kv-prefix-unlocked crash.catches.kv-read-unlocked
-        crash.catches.kv-locks-not-retaken
+    set_tests_properties(crash.fence.catches.recover-without-fence
+        crash.errors.catches.rollback-after-unknown crash.acks.catches.ack-page-early
+        kill.bank.catches.ack-before-durable kill.bank.catches.reuse-gtrid
+        crash.kv_model.catches.kv-prefix-unlocked crash.kv_model.catches.kv-read-unlocked
+        crash.kv_model_kills.catches.kv-locks-not-retaken
         PROPERTIES LABELS crash TIMEOUT 120)
 endif()

@@ -940,5 +940,6 @@ int main(int argc, char **argv)
         "were enlisted already, of %llu resources\n",
         seed, operations, (unsigned long long)m.allocated, (unsigned long long)m.reused,
         (unsigned long long)m.created);
+    printf("rig: %llu operations against a model, 0 violations\n", operations);
     return 0;
 }

@@ -379,6 +379,7 @@ int main(int argc, char **argv)
     printf("prop_kv_locks: ok: %" PRIu64 " granted, %" PRIu64 " waited, %" PRIu64
            " deadlocks, %" PRIu64 " let past\n",
            counts[KV_LOCKED], counts[KV_LOCK_WAITS], counts[KV_LOCK_DEADLOCK], overtaken);
+    printf("rig: %" PRIu64 " steps against a model, 0 violations\n", steps);
     printf("1 passed, 0 failed\n");
     return 0;
 }

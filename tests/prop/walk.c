@@ -565,5 +565,6 @@ int main(int argc, char **argv)
     printf("walk: %zu states, %" PRIu64 " events, %lu answers of one class compared, %u of %u "
            "cells, 0 violations\n",
            state_count + node_count, event_count, compared, reached, all);
+    printf("rig: %zu states, %u violations\n", state_count + node_count, all - reached);
     return reached == all ? 0 : 1;
 }

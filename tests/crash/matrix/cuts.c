@@ -306,6 +306,7 @@ static int report(double seconds)
         printf("crash_cuts: these cuts do not meet what they are for\n");
         bad = 1;
     }
+    printf("rig: %u power cuts, %u violations\n", tally.cuts, bad);
     printf("%u passed, %u failed\n", tally.cuts - tally.violations, bad);
     return bad == 0 && tally.cuts > 0 ? 0 : 1;
 }

@@ -361,6 +361,7 @@ static int all(unsigned jobs, unsigned flips, unsigned seed)
            "right; %u violations\n",
            tally->flips, tally->noticed, tally->harmless, tally->opened, tally->refused,
            tally->right, tally->violations);
+    printf("rig: %u flipped bits, %u violations\n", tally->flips, tally->violations);
     printf("%u passed, %u failed\n", tally->flips - tally->violations, tally->violations);
     return tally->violations == 0 && tally->noticed > 0 && tally->harmless > 0 ? 0 : 1;
 }

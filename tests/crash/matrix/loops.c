@@ -478,6 +478,7 @@ static int all(void)
     for (unsigned kind = 0; kind < KINDS; kind++)
         if (chosen == NULL || strcmp(chosen, kind_names[kind]) == 0)
             run_kind(kind, &total, &violations);
+    printf("rig: %u runs with failing calls, %u violations\n", total, violations);
     printf("%u passed, %u failed\n", total - violations, violations);
     return violations == 0 && total > 0 ? 0 : 1;
 }

@@ -273,6 +273,8 @@ static int all(unsigned jobs)
            "failures, %u second crashes; %u runs, %u violations, %ld s\n",
            points, unreached, hf_scenario_count, item_count, tally->second_crashes, tally->runs,
            tally->violations, (long)(to.tv_sec - from.tv_sec));
+    printf("rig: %u runs with crashes, %u violations\n", tally->runs,
+           tally->violations + unreached);
     printf("%u passed, %u failed\n", tally->runs - tally->violations,
            tally->violations + unreached);
     good = good && item_count > 0;

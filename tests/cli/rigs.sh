@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# rigs.sh SOURCE: the table of rigs counts what they said, and objects to whatever went wrong.
+set -u
+source=$1
+dir=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-rigs-XXXXXX")
+trap 'rm -rf "$dir"' EXIT
+mkdir -p "$dir/tree/tm"
+echo 'if (HF_BUG("early")) return;' >"$dir/tree/tm/a.c"
+passed=0 failed=0
+
+report() # the test cases of a report, on standard input
+{
+    { echo '<testsuite>' && cat && echo '</testsuite>'; } >"$dir/report.xml"
+}
+
+one() # one NAME STATUS OUTPUT: a test case
+{
+    printf '<testcase name="%s" time="1.5" status="%s">' "$1" "$2"
+    [ "$2" != notrun ] || printf '<skipped message="77"/>'
+    printf '<system-out>%s</system-out></testcase>\n' "$3"
+}
+
+expect() # expect WHAT STATUS WORDS [OPTION...]
+{
+    local what=$1 status=$2 words=$3 out
+    shift 3
+    out=$("$source/tools/lint/cases" --rigs "$@" "$dir/report.xml" 2>&1)
+    if [ $? -eq "$status" ] && grep -qE -- "$words" <<<"$out"; then
+        passed=$((passed + 1))
+        return
+    fi
+    failed=$((failed + 1))
+    printf 'rigs: %s: not %s with: %s\n%s\n' "$what" "$status" "$words" "$out"
+}
+
+good()
+{
+    one crash.x run 'x: rig: 7 kills, 0 violations'
+    one crash.x run 'rig: 5 kills, 0 violations'
+}
+{ good; one crash.x.catches.early run 'caught'; } | report
+expect "sums" 0 '^crash\.x +12 +0 +4\.5 +1 of 1  kills$' --all-bugs "$dir/tree"
+expect "says how fast" 0 '^early +crash\.x \(1\.50\)$'
+{ good; one crash.x.catches.early fail 'no'; } | report
+expect "a bug that was not caught" 1 '^rigs: early: not caught by crash\.x$'
+good | report
+expect "a bug that nobody looked for" 1 '^rigs: early: no rig' --all-bugs "$dir/tree"
+one crash.x.catches.early run 'caught' | report
+expect "a rig that did not run" 1 '^rigs: crash\.x: it has bugs to catch, but did not run$'
+one crash.x run 'rig: 7 kills, 2 violations' | report
+expect "violations" 1 '^rigs: crash\.x: 2 violations$'
+one crash.x fail 'Segmentation fault' | report
+expect "a rig that died" 1 '^rigs: crash\.x: 1 violations$'
+{ good; one crash.y notrun 'y: skipped: ext4: only root can'; } | report
+expect "what was skipped" 0 '^crash\.y .*SKIPPED: ext4: only root can$'
+report </dev/null
+expect "nothing" 1 '^rig '
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
