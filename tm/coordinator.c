@@ -206,7 +206,8 @@ static bool says_held(const struct hf__branch *b, int code, int instead)
 static void judge_commit(struct hf__coord *c, struct hf__branch *b, int code)
 {
     b->tried = true;
-    b->denied = says_held(b, code, XA_RETRY) && b->seen != HF__SEEN_NOT_REACHED;
+    b->denied = says_held(b, code, XA_RETRY) &&
+                (b->seen != HF__SEEN_NOT_REACHED || HF_BUG("detach-unscanned"));
     if (code == XA_OK) {
         set_fate(b, HF__B_COMMITTED, HF__FATE_COMMITTED);
         c->changed = true;

@@ -56,8 +56,9 @@ if(HOLDFAST_FAULTS)
         set_tests_properties(crash.flips PROPERTIES LABELS flips PROCESSORS 2)
     endif()
     foreach(pair IN ITEMS two,commit-before-decision two,release-early two,ack-before-durable
-            two,reuse-gtrid late,force-before-last-vote heuristic,forget-before-record
-            heuristic,rmfail-is-done read-only,read-only-gets-commit)
+            two,reuse-gtrid two,doubt-stays late,force-before-last-vote
+            heuristic,forget-before-record heuristic,rmfail-is-done
+            read-only,read-only-gets-commit)
         string(REPLACE "," ";" pair "${pair}")
         list(GET pair 0 scenario)
         list(GET pair 1 bug)

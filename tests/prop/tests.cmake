@@ -8,7 +8,8 @@ endif()
 if(HOLDFAST_FAULTS AND NOT "${HOLDFAST_SANITIZE}" MATCHES "thread")
     foreach(bug IN ITEMS commit-before-decision release-early forget-before-record
             rollback-after-unknown nota-is-done rmfail-is-done read-only-gets-commit
-            force-before-last-vote rank-ignored drop-late-answer detached-is-done)
+            force-before-last-vote rank-ignored drop-late-answer detached-is-done
+            detach-unscanned)
         add_test(NAME prop.walk.catches.${bug} COMMAND prop_walk --plant ${bug})
         set_tests_properties(prop.walk.catches.${bug} PROPERTIES LABELS prop TIMEOUT 120)
     endforeach()

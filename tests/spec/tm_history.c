@@ -643,7 +643,7 @@ static void unconfirmed__that_turns_up_is_committed(void **state)
     assert_int_equal(world_records(w), 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         T(commit__that_went_well_leaves_nothing),
@@ -670,5 +670,6 @@ int main(void)
         T(unconfirmed__that_turns_up_is_committed),
     };
 
+    t_plant(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,9 +28,20 @@
 #include <unistd.h>
 
 #include "holdfast/base.h"
+#include "holdfast/internal/fault.h"
 
 #define t_ok(expr) t__rc(HF_OK, (expr), #expr, __FILE__, __LINE__)
 #define t_rc(want, expr) t__rc((want), (expr), #expr, __FILE__, __LINE__)
+
+/* In a fault build, the options "--plant BUG" of a test that has to notice it. */
+static inline void t_plant(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+#ifdef HF_FAULTS
+    if (argc == 3 && strcmp(argv[1], "--plant") == 0)
+        hf__bug_plant(argv[2]);
+#endif
+}
 
 /* The name of a result code; the number itself for one that is not ours. */
 static inline const char *t__code_name(int code, char buf[16])

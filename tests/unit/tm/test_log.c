@@ -680,7 +680,7 @@ static void history__is_bounded(void **state)
     assert_in_range(info.records, 2 * HISTORY_FULL - 2, 2 * HISTORY_FULL + 3);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         T(decision__is_read_back_as_it_was),
@@ -707,5 +707,6 @@ int main(void)
         T(history__is_bounded),
     };
 
+    t_plant(argc, argv);
     return cmocka_run_group_tests_name("tm.log", tests, NULL, NULL);
 }
