@@ -461,7 +461,7 @@ static void hand_out(struct request *q, bool reused)
     struct hf__record *r = q->best;
 
     r->state = HF__USED;
-    r->used = true;
+    r->used = r->unclean = true;
     r->owner = q->context.owner;
     r->tag = q->context.tag;
     r->thread = pthread_self();

@@ -157,6 +157,7 @@ struct hf__record {
     bool dirty;    /* was enlisted once, and not in none since */
     /* facts for whoever has it next */
     bool unreset;   /* freed, and not reset yet */
+    bool unclean;   /* was handed out, and not cleaned for the pool since */
     bool doomed;    /* destroy it instead of pooling it */
     bool requested; /* doomed by hf_holder_request_destroy() */
     bool dead;      /* doomed by an answer of the driver that nobody was told of yet */

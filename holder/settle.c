@@ -12,11 +12,13 @@
  *   it has a user still        back to USED or TRACKED
  *   it was freed               reset, if it is to stay
  *   it left use, enlisted      suspend, if this thread may
+ *   it is for the pool         clean
  *   and then                   enlisted: KEPT; fit for the pool: IDLE; else it is destroyed
  *
  * If we crash after ...        recovery ...                               failpoint
  *   anything here              has nothing to do: the pool is memory      holder:resetting,
  *                                                                         holder:suspended,
+ *                                                                         holder:cleaned,
  *                                                                         holder:tx-end,
  *                                                                         holder:destroying,
  *                                                                         holder:destroyed
@@ -93,6 +95,21 @@ static int reset(hf_holder *h, struct hf__record *r)
         hf__doom(h, r, rc);
     }
     return rc;
+}
+
+/* It was used, and nobody has it any more. */
+static void clean(hf_holder *h, struct hf__record *r)
+{
+    int rc;
+
+    r->unclean = false;
+    r->state = HF__RESETTING;
+    hf__unlock(h);
+    rc = h->driver.clean(h->user, r->id);
+    HF_FAULT("holder:cleaned");
+    hf__lock(h);
+    if (rc != HF_OK)
+        hf__doom(h, r, rc);
 }
 
 /* suspend() is for the thread that allocated it, or the owner of the transaction. */
@@ -206,6 +223,8 @@ void hf__settle(hf_holder *h, struct hf__record *r, struct hf__answers *ret)
         } else if (r->party != NULL && !h->force) {
             keep(h, r);
             break;
+        } else if (r->unclean && h->driver.clean != NULL && stays(h, r)) {
+            clean(h, r);
         } else if (fits(h, r)) {
             r->state = HF__IDLE;
             hf__list_push(&h->idle, &r->link);

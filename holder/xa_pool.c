@@ -116,6 +116,16 @@ static int tx_end(void *user, hf_resid id, const XID *xid, hf_outcome outcome)
     return hf_instance_broken(instance_of(id)) ? HF_ERM : HF_OK;
 }
 
+static int clean(void *user, hf_resid id)
+{
+    const struct pool *pool = user;
+    hf_instance *instance = instance_of(id);
+
+    if (hf_instance_broken(instance))
+        return HF_ERM;
+    return pool->hooks.clean(pool->hooks.user, hf_instance_rmid(instance));
+}
+
 static int destroy(void *user, hf_resid id)
 {
     (void)user;
@@ -155,6 +165,8 @@ int hf_holder_open_xa(hf_manager *m, const hf_xa_hooks *hooks, const hf_holder_c
         pool->hooks = *hooks;
     if (pool->hooks.validate != NULL)
         driver.validate = validate;
+    if (pool->hooks.clean != NULL)
+        driver.clean = clean;
     nature = HF__IS_XA | HF__PLAIN_RATE | (pool->hooks.reset == NULL ? HF__PLAIN_RESET : 0);
     rc = hf__holder_make(m, &driver, pool, config, nature, ret);
     if (rc != HF_OK)

@@ -20,9 +20,10 @@
 
 enum { SIMULATED = 8, TYPES = 3, LIVE_MAX = 96, EXPECTED_MAX = 1024, FAILED = -7, NOBODY = -1 };
 
-enum call { CREATE, RATE, ENLIST, RESET, DESTROY, ADAPT, VALIDATE, SUSPEND, RESUME, TX_END };
-static const char *const call_names[] = {"create", "rate",     "enlist",  "reset",  "destroy",
-                                         "adapt",  "validate", "suspend", "resume", "tx_end"};
+enum call { CREATE, RATE, ENLIST, RESET, DESTROY, ADAPT, VALIDATE, SUSPEND, RESUME, TX_END, CLEAN };
+static const char *const call_names[] = {"create",  "rate",   "enlist",   "reset",
+                                         "destroy", "adapt",  "validate", "suspend",
+                                         "resume",  "tx_end", "clean"};
 
 enum where { IDLE, KEPT, USED, TRACKED };
 
@@ -34,7 +35,7 @@ struct thing {
     enum where where;
     int tx; /* the simulated thread whose transaction it is enlisted in */
     unsigned long long placed, joined; /* stamps */
-    bool unpooled, dirty, doomed, requested, active, released;
+    bool unpooled, dirty, unclean, doomed, requested, active, released;
 };
 
 /* A callback that has to come, and its answer. */
@@ -181,6 +182,13 @@ static int settle(struct thing *t)
     if (t->tx != NOBODY) {
         put(t, KEPT);
         return HF_OK;
+    }
+    if (t->unclean && !t->doomed && !t->unpooled) {
+        int answer = fails(70);
+
+        expect(CLEAN, t->id, 0, answer);
+        t->unclean = false;
+        t->doomed = answer != HF_OK;
     }
     if (t->doomed || t->unpooled || (m.max != 0 && pooled() > m.max))
         return destroy(t);
@@ -382,6 +390,7 @@ static int model_alloc(hf_restype type, int tx, hf_owner owner, hf_resid *ret)
     if (rc != HF_OK)
         return rc;
     t->owner = owner;
+    t->unclean = true;
     m.allocated++;
     m.reused += reused;
     return HF_OK;
@@ -619,6 +628,12 @@ static int on_tx_end(void *user, hf_resid id, const XID *xid, hf_outcome outcome
     return came(TX_END, id, 0)->answer;
 }
 
+static int on_clean(void *user, hf_resid id)
+{
+    (void)user;
+    return came(CLEAN, id, 0)->answer;
+}
+
 static hf_owner on_owner(void *user)
 {
     (void)user;
@@ -637,6 +652,7 @@ static const hf_driver driver = {
     .suspend = on_suspend,
     .resume = on_resume,
     .tx_end = on_tx_end,
+    .clean = on_clean,
 };
 
 /* -- operations -------------------------------------------------------------------------------- */

@@ -252,6 +252,16 @@ static int on_tx_end(void *user, hf_resid id, const XID *xid, hf_outcome outcome
     return end(t, roll(100) == 0 ? FAILED : HF_OK);
 }
 
+static int on_clean(void *user, hf_resid id)
+{
+    struct thing *t = begin(id, "clean");
+
+    (void)user;
+    if (atomic_load(&t->transaction) != 0)
+        broken("clean of %lu within its transaction", (unsigned long)id);
+    return end(t, roll(100) == 0 ? FAILED : HF_OK);
+}
+
 static void on_released(void *user)
 {
     (void)user;
@@ -271,6 +281,7 @@ static const hf_driver driver = {
     .suspend = on_suspend,
     .resume = on_resume,
     .tx_end = on_tx_end,
+    .clean = on_clean,
     .released = on_released,
 };
 
@@ -535,7 +546,7 @@ static void check_failpoints(void)
         "holder:validated", "holder:enlisted", "holder:resumed",   "holder:adapted",
         "holder:resetting", "holder:tx-end",   "holder:suspended", "holder:destroying",
         "holder:destroyed", "holder:tracking", "holder:requested", "holder:reclaiming",
-        "holder:expired",   "holder:closing",  "holder:closed"};
+        "holder:expired",   "holder:closing",  "holder:closed",    "holder:cleaned"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (hf__fault_hits(names[i]) == 0)

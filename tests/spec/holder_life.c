@@ -609,6 +609,54 @@ static void hooks__tx_end_tells_the_outcome_and_may_doom(void **state)
     assert_int_equal(drv_alive(p->d), 0);
 }
 
+static void hooks__clean_comes_once_it_is_nobodys(void **state)
+{
+    struct pool *p = *state;
+    hf_tx *tx;
+
+    drv_offer(p->d, 1u << DRV_CLEAN);
+    pool_open(p);
+    tx = pool_begin(p);
+    pool_free(p, pool_alloc(p, 7));
+    pool_free(p, pool_alloc(p, 7));
+    assert_int_equal(drv_calls(p->d, DRV_CLEAN), 0); /* its transaction runs */
+    (void)pool_alloc(p, 7);
+    drv_clear(p->d);
+    t_ok(hf_tx_commit(tx, NULL));
+    assert_int_equal(drv_calls(p->d, DRV_CLEAN), 0); /* it is in use */
+    pool_free(p, 1);
+    drv_expect(p->d, "reset(1) clean(1)");
+    tx = pool_begin(p);
+    drv_answer_once(p->d, DRV_ENLIST, 0, HF_EENLIST);
+    t_rc(HF_EENLIST, hf_holder_alloc(p->h, 7, &(hf_resid){0}));
+    assert_int_equal(drv_calls(p->d, DRV_CLEAN), 1); /* nobody has had it */
+    pool_free(p, pool_alloc(p, 7));
+    drv_clear(p->d);
+    t_ok(hf_tx_rollback(tx, NULL));
+    drv_expect(p->d, "clean(1)");
+    assert_int_equal(pool_stats(p).idle, 1);
+}
+
+static void hooks__a_clean_that_fails_destroys(void **state)
+{
+    struct pool *p = *state;
+
+    drv_offer(p->d, 1u << DRV_CLEAN);
+    pool_open(p);
+    (void)pool_alloc(p, 7);
+    drv_answer(p->d, DRV_CLEAN, 1, -5);
+    drv_clear(p->d);
+    pool_free(p, 1); /* and says that it is HF_OK */
+    drv_expect(p->d, "reset(1) clean(1)!-5 destroy(1)");
+    assert_int_equal(pool_stats(p).invalid, 1);
+    (void)pool_alloc(p, 7);
+    t_ok(hf_holder_request_destroy(p->h, 2));
+    assert_int_equal(drv_calls(p->d, DRV_CLEAN), 1); /* what is destroyed is not cleaned */
+    drv_idle(p->d, HF_IDLE_NOT_POOLED);
+    pool_free(p, pool_alloc(p, 7));
+    assert_int_equal(drv_calls(p->d, DRV_CLEAN), 1);
+}
+
 static void hooks__type_free_comes_with_the_last_of_a_type(void **state)
 {
     struct pool *p = *state;
@@ -791,6 +839,8 @@ int main(void)
         T(hooks__a_resume_that_fails_dooms),
         T(hooks__an_enlist_0_that_fails),
         T(hooks__tx_end_tells_the_outcome_and_may_doom),
+        T(hooks__clean_comes_once_it_is_nobodys),
+        T(hooks__a_clean_that_fails_destroys),
         T(hooks__type_free_comes_with_the_last_of_a_type),
         T(events__say_what_happened_to_whom),
         T(many__each_is_found_by_its_id),

@@ -6,7 +6,7 @@
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, pool_setup, pool_teardown)
 
-static int reset_rc, validate_rc, resets, validates, hook_rmid;
+static int reset_rc, validate_rc, clean_rc, resets, validates, cleans, hook_rmid;
 
 static int hook_reset(void *user, int rmid)
 {
@@ -25,12 +25,20 @@ static int hook_validate(void *user, int rmid, uint32_t timeout_ms)
     return validate_rc;
 }
 
+static int hook_clean(void *user, int rmid)
+{
+    assert_ptr_equal(user, &resets);
+    hook_rmid = rmid;
+    cleans++;
+    return clean_rc;
+}
+
 /* A manager, and a holder for all resource managers of the world. */
 static void open_xa(struct pool *p, int count, bool hooks)
 {
-    hf_xa_hooks h = {sizeof(h), hook_reset, hook_validate, &resets, 0};
+    hf_xa_hooks h = {sizeof(h), hook_reset, hook_validate, &resets, 0, hook_clean};
 
-    reset_rc = validate_rc = resets = validates = 0;
+    reset_rc = validate_rc = clean_rc = resets = validates = cleans = 0;
     if (p->w->tm == NULL)
         world_start(p->w, count);
     p->manager.tm = p->w->tm;
@@ -511,7 +519,7 @@ static void xa__requested_to_be_destroyed_it_is_closed_after_its_transaction(voi
 
 /* -- hooks, arguments -------------------------------------------------------------------------- */
 
-static void xa__hooks_reset_and_validate(void **state)
+static void xa__hooks_reset_validate_and_clean(void **state)
 {
     struct pool *p = *state;
     hf_resid id, other;
@@ -527,7 +535,9 @@ static void xa__hooks_reset_and_validate(void **state)
     assert_int_equal(hook_rmid, rmid);
     put(p, get(p, A));
     assert_int_equal(validates, 0); /* not within a branch */
+    assert_int_equal(cleans, 0);
     t_ok(hf_tx_commit(tx, NULL));
+    assert_int_equal(cleans, 1);
     put(p, get(p, A));
     assert_int_equal(validates, 1);
     validate_rc = -5;
@@ -538,6 +548,13 @@ static void xa__hooks_reset_and_validate(void **state)
     t_rc(HF_EDRIVER, hf_holder_free(p->h, other));
     assert_int_equal(pool_stats(p).idle, 0);
     assert_int_equal(pool_stats(p).destroyed, 2);
+    assert_int_equal(cleans, 2);
+    validate_rc = reset_rc = 0;
+    clean_rc = -5;
+    put(p, get(p, A));
+    assert_int_equal(cleans, 3);
+    assert_int_equal(pool_stats(p).idle, 0);
+    assert_int_equal(pool_stats(p).destroyed, 3);
 }
 
 static void xa__an_idle_limit_for_its_instances(void **state)
@@ -641,7 +658,7 @@ int main(void)
         T(xa__an_enlistment_that_fails_is_HF_EDRIVER_and_the_instance_goes),
         T(xa__rollback_only_is_HF_EROLLEDBACK_without_a_call),
         T(xa__requested_to_be_destroyed_it_is_closed_after_its_transaction),
-        T(xa__hooks_reset_and_validate),
+        T(xa__hooks_reset_validate_and_clean),
         T(xa__an_idle_limit_for_its_instances),
         T(xa__bad_arguments),
         T(xa__close_closes_every_instance),

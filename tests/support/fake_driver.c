@@ -30,8 +30,8 @@ struct drv_rule {
 };
 
 static const char *const call_names[DRV_CALLS] = {
-    "create", "rate",     "enlist",  "reset",  "destroy", "destroy_s", "enlist_s",
-    "adapt",  "validate", "suspend", "resume", "tx_end",  "type_free", "released"};
+    "create",   "rate",    "enlist", "reset",  "destroy", "destroy_s", "enlist_s", "adapt",
+    "validate", "suspend", "resume", "tx_end", "clean",   "type_free", "released"};
 static const char *const event_names[DRV_EVENTS] = {
     "", "create", "allocate", "recycle", "destroy", "track", "wait", "timeout", "invalid", "leak"};
 
@@ -405,6 +405,11 @@ static int cb_tx_end(void *user, hf_resid id, const XID *xid, hf_outcome outcome
     return code;
 }
 
+static int cb_clean(void *user, hf_resid id)
+{
+    return simple(user, DRV_CLEAN, id);
+}
+
 static void cb_type_free(void *user, hf_restype type)
 {
     struct driver *d = user;
@@ -443,6 +448,7 @@ hf_driver drv_table(const struct driver *d)
     t.suspend = d->offered & 1u << DRV_SUSPEND ? cb_suspend : NULL;
     t.resume = d->offered & 1u << DRV_RESUME ? cb_resume : NULL;
     t.tx_end = d->offered & 1u << DRV_TX_END ? cb_tx_end : NULL;
+    t.clean = d->offered & 1u << DRV_CLEAN ? cb_clean : NULL;
     t.type_free = d->offered & 1u << DRV_TYPE_FREE ? cb_type_free : NULL;
     return t;
 }

@@ -46,6 +46,7 @@ enum drv_call {
     DRV_SUSPEND,
     DRV_RESUME,
     DRV_TX_END,
+    DRV_CLEAN,
     DRV_TYPE_FREE,
     DRV_RELEASED, /* offered always */
     DRV_CALLS

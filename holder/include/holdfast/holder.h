@@ -170,6 +170,10 @@ typedef struct hf_driver {
     /** The last callback ever, exactly once, after a successful hf_holder_open(): user may be
         freed. */
     void (*released)(void *user);
+    /** It was used, and goes to general inventory now: nobody has it, and no transaction. Called
+        once for each way back, after reset and tx_end; not for one that is going to be destroyed. A
+        failure: it is destroyed instead; who freed it, or ended the transaction, hears nothing. */
+    int (*clean)(void *user, hf_resid id);
 } hf_driver;
 
 /* -- events ------------------------------------------------------------------------------------ */
@@ -183,7 +187,8 @@ typedef enum hf_event_kind {
     HF_EVENT_TRACK,      /**< tracked (OnResourceTrack) */
     HF_EVENT_WAIT,       /**< an allocation begins to wait: the holder is full or paused */
     HF_EVENT_TIMEOUT,    /**< an allocation waited in vain; age_ms says how long */
-    HF_EVENT_INVALID,    /**< judged dead, by rate, validate, adapt or reset; a destroy follows */
+    HF_EVENT_INVALID,    /**< judged dead, by rate, validate, adapt, reset or clean; a destroy
+                              follows */
     HF_EVENT_LEAK        /**< in use for longer than leak_ms; told once for each allocation */
 } hf_event_kind;
 
@@ -526,15 +531,18 @@ HF_API int hf_holder_get_stats(hf_holder *holder, hf_holder_stats *ret_stats);
 
 /* -- XA instances as resources ----------------------------------------------------------------- */
 
-/** What a resource manager's instances need beside XA. Either hook may be NULL. */
+/** What a resource manager's instances need beside XA. Any hook may be NULL. */
 typedef struct hf_xa_hooks {
     size_t size; /**< sizeof(hf_xa_hooks) */
     /** Clean what the user left; it may be within a branch that goes on. */
     int (*reset)(void *user, int rmid);
     /** Is the connection alive? Not called within a branch. */
     int (*validate)(void *user, int rmid, uint32_t timeout_ms);
-    void *user;     /**< passed to both; must outlive the holder */
+    void *user;     /**< passed to all; must outlive the holder */
     int32_t idle_s; /**< idle limit of instances; 0: the holder's */
+    /** It was used, and goes back to the pool: nobody has it, and it is in no transaction. A
+        failure: the instance is closed. hf_driver.clean */
+    int (*clean)(void *user, int rmid);
 } hf_xa_hooks;
 
 /**

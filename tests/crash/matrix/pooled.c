@@ -76,6 +76,11 @@ static int tx_end(void *user, hf_resid id, const XID *xid, hf_outcome outcome)
     return reset(user, id);
 }
 
+static int clean(void *user, hf_resid id)
+{
+    return reset(user, id);
+}
+
 static int destroy(void *user, hf_resid id)
 {
     (void)user;
@@ -94,7 +99,8 @@ static int open_holder(struct world *w, hf_manager **ret_manager, hf_holder **re
                                      .validate = validate,
                                      .suspend = suspend,
                                      .resume = enlist,
-                                     .tx_end = tx_end};
+                                     .tx_end = tx_end,
+                                     .clean = clean};
     hf_manager_config manager = HF_MANAGER_CONFIG_INIT;
     hf_holder_config config = HF_HOLDER_CONFIG_INIT;
     int rc;
