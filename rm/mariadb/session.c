@@ -9,7 +9,11 @@
  *   R3  A lost connection is shut down at once, so that the server ends the session: it rolls back
  *       what is not prepared and lets go of what is. Its memory is freed by xa_close() only, as the
  *       user may have statements and results of it.
- *   R4  No lock is held over a round trip. The registry's locks, one for each bucket, are held for
+ *   R4  An answer is read by who asked. A statement that the user has sent (mysql_send_query) and
+ *       whose answer nobody has read would have its OK taken for ours. So where nothing was read
+ *       since the last command, which is also so after mysql_stmt_close(), a question that only
+ *       one answer fits goes before the next statement.
+ *   R5  No lock is held over a round trip. The registry's locks, one for each bucket, are held for
  *       a walk along a list, so that threads with connections of their own do not wait for each
  *       other.
  *
@@ -29,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <errmsg.h>
@@ -274,8 +279,37 @@ static unsigned failed(const struct my_session *s)
     return native;
 }
 
+int hf__my_session_in_step(struct my_session *s)
+{
+    char sql[64], wanted[32];
+    struct timespec now;
+    MYSQL_RES *res = NULL;
+    MYSQL_ROW row;
+    int same = 0;
+
+    if (s->conn->net.pkt_nr > 1) /* the last packet was one of an answer */
+        return 1;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)snprintf(wanted, sizeof(wanted), "%lld%09ld", (long long)now.tv_sec, now.tv_nsec);
+    (void)snprintf(sql, sizeof(sql), "SELECT %s", wanted);
+    if (mysql_send_query(s->conn, sql, (unsigned long)strlen(sql)) == 0 &&
+        mysql_read_query_result(s->conn) == 0)
+        res = mysql_store_result(s->conn);
+    if (res != NULL) {
+        row = mysql_fetch_row(res);
+        same = row != NULL && row[0] != NULL && strcmp(row[0], wanted) == 0;
+        mysql_free_result(res);
+    }
+    if (!same)
+        hf__my_words_note(CR_COMMANDS_OUT_OF_SYNC,
+                          "mariadb: the connection has an answer that nobody has read");
+    return same;
+}
+
 unsigned hf__my_session_send(struct my_session *s, const char *sql)
 {
+    if (!hf__my_session_in_step(s))
+        return CR_COMMANDS_OUT_OF_SYNC;
     return mysql_send_query(s->conn, sql, (unsigned long)strlen(sql)) == 0 ? 0 : failed(s);
 }
 

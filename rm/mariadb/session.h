@@ -89,6 +89,9 @@ int hf__my_session_lose(struct my_session *s);
 /* Is it a session that can be talked to? XA_OK or XAER_RMFAIL. */
 int hf__my_session_check(struct my_session *s);
 
+/* Is the next answer that of the next statement? Asks only if nothing was read since the last one
+   was sent. 0: the connection has to go; the words are noted. */
+int hf__my_session_in_step(struct my_session *s);
 /* The parts of a round trip, and the whole. 0, or the error number, with the words noted. */
 unsigned hf__my_session_send(struct my_session *s, const char *sql);
 unsigned hf__my_session_answer(struct my_session *s);

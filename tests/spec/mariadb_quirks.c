@@ -337,6 +337,50 @@ static void by_hand__rows_unread_get_no_yes(void **state)
     assert_int_equal(rows(), 0);
 }
 
+/* The OK that is under way is not the vote's. */
+static void by_hand__an_answer_unread_gets_no_yes(void **state)
+{
+    static const char *const unread[] = {"INSERT INTO t VALUES (2)", "DO SLEEP(0.2)", "SELECT 1"};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        XID x = new_xid();
+
+        my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+        my_user(1, "INSERT INTO t VALUES (1)");
+        assert_int_equal(
+            mysql_send_query(hf_mariadb_conn(1), unread[i], (unsigned long)strlen(unread[i])), 0);
+        my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+        if (i == 1) /* also where it is read by the end of the call */
+            my_xa(XAER_RMFAIL, 1, my->xa_commit_entry(&x, 1, TMONEPHASE));
+        else
+            my_xa(XAER_RMFAIL, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+        gone(&x);
+        assert_int_equal(rows(), 0);
+        my_close(1);
+        my_open(1, "quirks", "");
+    }
+}
+
+/* A closed statement has no answer: nothing is wrong. */
+static void by_hand__a_closed_statement_gets_a_yes(void **state)
+{
+    static const char sql[] = "INSERT INTO t VALUES (1)";
+    MYSQL_STMT *stmt;
+    XID x = new_xid();
+
+    (void)state;
+    my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+    stmt = mysql_stmt_init(hf_mariadb_conn(1));
+    assert_int_equal(mysql_stmt_prepare(stmt, sql, sizeof(sql) - 1), 0);
+    assert_int_equal(mysql_stmt_execute(stmt), 0);
+    assert_int_equal(mysql_stmt_close(stmt), 0);
+    my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+    my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    my_xa(XA_OK, 1, my->xa_commit_entry(&x, 1, TMNOFLAGS));
+    assert_int_equal(rows(), 1);
+}
+
 /* -- rolled back by the server ----------------------------------------------------------------- */
 
 static void rolled_back__a_deadlock_is_told_as_one(void **state)
@@ -489,6 +533,8 @@ int main(void)
         T(by_hand__a_reset_connection_gets_no_yes),
         T(by_hand__a_connection_made_anew_is_lost),
         T(by_hand__rows_unread_get_no_yes),
+        T(by_hand__an_answer_unread_gets_no_yes),
+        T(by_hand__a_closed_statement_gets_a_yes),
         T(rolled_back__a_deadlock_is_told_as_one),
         T(sql_mode__changes_nothing),
         T(temporary_table__does_not_keep_a_branch_from_committing),

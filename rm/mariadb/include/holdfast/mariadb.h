@@ -53,7 +53,8 @@ extern HF_API const hf_rm_ext hf_mariadb_ext;
  *
  * @return  Borrowed: valid until xa_close(), and not to be closed. NULL if rmid is not open here,
  *          if its connection is lost, or in a child process after fork. Read every result to its
- *          end before the commit: a vote with rows unread is a no, and ends the connection.
+ *          end before the commit: a vote with an answer or with rows unread is a no, and ends the
+ *          connection.
  *
  * Threads: any, one at a time for an rmid.
  */
