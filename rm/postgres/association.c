@@ -23,23 +23,18 @@
 #include "failure.h"
 #include "session.h"
 
-static int is_unfinished(const struct pg_branch *b)
-{
-    return b->state == PG_WORKING || b->state == PG_DOOMED;
-}
-
 struct pg_branch *hf__pg_association_branch(struct pg_rmid *entry, const char *gid)
 {
     struct pg_branch *b = &entry->branch;
 
-    return is_unfinished(b) && strcmp(b->gid, gid) == 0 ? b : NULL;
+    return hf__pg_branch_is_unfinished(b) && strcmp(b->gid, gid) == 0 ? b : NULL;
 }
 
 int hf__pg_association_may_work(const struct pg_rmid *entry)
 {
     if (entry->conn == NULL || entry->operation.step != 0 || entry->operation.handle != 0)
         return 0;
-    return !is_unfinished(&entry->branch) || entry->association == PG_ASSOCIATED;
+    return !hf__pg_branch_is_unfinished(&entry->branch) || entry->association == PG_ASSOCIATED;
 }
 
 static void spoil(struct pg_branch *b, int code, const char *why)
@@ -84,7 +79,7 @@ int hf__pg_association_start(struct pg_rmid *entry, const char *gid)
         return XAER_PROTO;
     if (b->state != PG_ABSENT && strcmp(b->gid, gid) == 0)
         return XAER_DUPID;
-    if (is_unfinished(b)) {
+    if (hf__pg_branch_is_unfinished(b)) {
         hf__pg_failure_note("the connection has another branch that is not prepared yet");
         return XAER_RMERR;
     }

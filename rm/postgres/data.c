@@ -1,6 +1,6 @@
 /*
- * rm/postgres/data.c - what a user works with: the native connection, statements that bring BEGIN
- * along, and what a pool needs between two users.
+ * rm/postgres/data.c - what a user works with: the native connection, and statements that bring
+ * BEGIN along.
  *
  * BEGIN and the marker go in the same message as the first statement: for a plain one as text
  * before it, for one with parameters as two more commands of a pipeline. Their two results are
@@ -21,12 +21,6 @@ enum { SMALL_SQL = 4096, OWN_RESULTS = 2 };
 
 /* -- the native connection --------------------------------------------------------------------- */
 
-/* Has it a branch that is not prepared? */
-static int has_work(const struct pg_rmid *e)
-{
-    return e->branch.state == PG_WORKING || e->branch.state == PG_DOOMED;
-}
-
 /* The entry, if the user may work in it now; else NULL, and why is noted. */
 static struct pg_rmid *find(int rmid)
 {
@@ -40,11 +34,11 @@ static struct pg_rmid *find(int rmid)
     e = hf__pg_rmid_find(rmid);
     if (e == NULL)
         hf__pg_failure_note("no such rmid is open");
-    else if (e->failed)
+    else if (e->failed || hf__pg_session_settle(e, -1) != XA_OK)
         (void)hf__pg_failure_end(XAER_RMFAIL);
     else if (!hf__pg_association_may_work(e))
         hf__pg_failure_note("the branch is suspended, ended or completing");
-    else if (has_work(e) && atomic_load(&e->cancelled))
+    else if (hf__pg_branch_is_unfinished(&e->branch) && atomic_load(&e->cancelled))
         hf__pg_failure_note("the branch was cancelled: its transaction's time is over");
     else
         return e;
@@ -54,7 +48,7 @@ static struct pg_rmid *find(int rmid)
 /* Has the branch's BEGIN yet to be sent? */
 static int is_due(const struct pg_rmid *e)
 {
-    return has_work(e) && !e->branch.begun;
+    return hf__pg_branch_is_unfinished(&e->branch) && !e->branch.begun;
 }
 
 struct pg_conn *hf_postgres_conn(int rmid)
@@ -209,71 +203,4 @@ struct pg_result *hf_postgres_exec_params(int rmid, const char *command, int cou
         result = PQgetResult(e->conn);
     end_pipeline(e);
     return result;
-}
-
-/* -- for a pool -------------------------------------------------------------------------------- */
-
-static int refuse(int code, const char *why)
-{
-    if (why != NULL)
-        hf__pg_failure_note(why);
-    return code;
-}
-
-/* The entry, if it has a connection and no branch that is not prepared. */
-static int find_free(int rmid, struct pg_rmid **ret)
-{
-    struct pg_rmid *e;
-
-    hf__pg_failure_begin(rmid);
-    if (hf__pg_rmid_is_forked())
-        return refuse(HF_EFORK, "used in a child process after fork");
-    *ret = e = hf__pg_rmid_find(rmid);
-    if (e == NULL)
-        return refuse(HF_EINVAL, "no such rmid is open");
-    if (e->failed)
-        return refuse(HF_ERM, "the connection broke earlier");
-    if (e->operation.step != PG_STEP_NONE || e->operation.handle != 0 || has_work(e))
-        return refuse(HF_ESTATE, "the connection has a branch that is not prepared");
-    return HF_OK;
-}
-
-static int command(struct pg_rmid *e, const char *sql)
-{
-    PGresult *result = hf__pg_session_query(e, sql);
-    int good =
-        PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_EMPTY_QUERY;
-
-    if (!good)
-        hf__pg_failure_result(e->conn, result, "reset");
-    PQclear(result);
-    return good ? HF_OK : HF_ERM;
-}
-
-int hf_postgres_reset(int rmid)
-{
-    struct pg_rmid *e = NULL;
-    int rc = find_free(rmid, &e);
-
-    if (rc != HF_OK)
-        return rc;
-    if (hf__pg_session_drain(e) != XA_OK)
-        return HF_ERM;
-    if (PQtransactionStatus(e->conn) != PQTRANS_IDLE)
-        rc = command(e, "ROLLBACK");
-    return rc == HF_OK ? command(e, "DISCARD ALL") : rc;
-}
-
-int hf_postgres_validate(int rmid)
-{
-    struct pg_rmid *e = NULL;
-    int rc = find_free(rmid, &e);
-
-    if (rc != HF_OK)
-        return rc;
-    if (hf__pg_session_broken(e))
-        return HF_ERM;
-    if (PQtransactionStatus(e->conn) != PQTRANS_IDLE)
-        return HF_ESTATE;
-    return command(e, "");
 }

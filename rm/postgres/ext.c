@@ -49,7 +49,8 @@ static int find(int rmid, struct pg_rmid **ret)
         return HF_EFORK;
     }
     e = hf__pg_rmid_find(rmid);
-    if (e == NULL || e->conn == NULL || e->operation.step != PG_STEP_NONE) {
+    if (e == NULL || e->conn == NULL || e->operation.step != PG_STEP_NONE ||
+        hf__pg_session_settle(e, -1) != XA_OK) {
         hf__pg_failure_note("the rmid is not open, or busy, or its connection broke");
         return HF_EINVAL;
     }

@@ -65,15 +65,27 @@ struct pg_scan {
     long next;
 };
 
+/* Has it work that is not prepared? */
+static inline int hf__pg_branch_is_unfinished(const struct pg_branch *b)
+{
+    return b->state == PG_WORKING || b->state == PG_DOOMED;
+}
+
 struct pg_rmid {
     struct pg_rmid *next; /* of the bucket; guarded by the registry */
     int rmid;
     int unsafe;                /* unsafe=yes */
     PGconn *conn;              /* NULL: none since it failed */
     PGcancel *cancel;          /* the same from open to close: another thread may be in it */
-    PQnoticeReceiver receiver; /* libpq's own */
-    int failed;                /* R0: XAER_RMFAIL until it is closed, or opened again */
-    int own;                   /* results that come now are of our own statements */
+    PQnoticeReceiver receiver; /* libpq's own, as the next one */
+    PQnoticeProcessor processor;
+    int backend;      /* the session's process */
+    int used;         /* the user got a result since the session was clean */
+    int cleaning;     /* DISCARD ALL is under way, and nobody has read its answer yet */
+    int ended;        /* the server has said that the session is over */
+    int64_t heard_ms; /* when the pool knew last that it answers; monotonic */
+    int failed;       /* R0: XAER_RMFAIL until it is closed, or opened again */
+    int own;          /* results that come now are of our own statements */
     int last_handle;
     _Atomic int cancelled; /* the branch's work was; set by any thread */
     enum pg_association association;

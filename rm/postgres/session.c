@@ -22,6 +22,7 @@
 
 #include <libpq-events.h>
 #include <poll.h>
+#include <time.h>
 
 #include "failure.h"
 
@@ -64,8 +65,10 @@ static int on_event(PGEventId id, void *info, void *pass)
 {
     struct pg_rmid *e = pass;
 
-    if (id == PGEVT_RESULTCREATE && !e->own)
-        see(e, ((PGEventResultCreate *)info)->result);
+    if (id != PGEVT_RESULTCREATE || e->own)
+        return 1;
+    e->used = 1;
+    see(e, ((PGEventResultCreate *)info)->result);
     return 1;
 }
 
@@ -81,6 +84,8 @@ static void on_notice(void *user, const PGresult *notice)
     const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
     const char *from = PQresultErrorField(notice, PG_DIAG_SOURCE_FUNCTION);
 
+    if (severity != NULL && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
+        e->ended = 1; /* nothing was asked: the server's last word */
     if (!e->own) {
         e->receiver(NULL, notice);
         return;
@@ -129,6 +134,8 @@ int hf__pg_session_open(struct pg_rmid *entry, const struct pg_openstring *open)
         if (entry->cancel != NULL &&
             PQregisterEventProc(entry->conn, on_event, "holdfast", entry)) {
             entry->receiver = PQsetNoticeReceiver(entry->conn, on_notice, entry);
+            entry->processor = PQsetNoticeProcessor(entry->conn, NULL, NULL); /* asks only */
+            entry->backend = PQbackendPID(entry->conn);
             return XA_OK;
         }
         hf__pg_failure_note("out of memory");
@@ -254,4 +261,63 @@ int hf__pg_session_drain(struct pg_rmid *entry)
     if (cancel_and_drop(entry) && PQtransactionStatus(entry->conn) != PQTRANS_ACTIVE)
         return XA_OK;
     return hf__pg_session_fail(entry);
+}
+
+/* -- answers within a time --------------------------------------------------------------------- */
+
+int64_t hf__pg_session_now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* cannot fail */
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Read until the next result is here. 0: the time is over, or the connection. */
+static int wait_result(PGconn *conn, int64_t end_ms, int limited)
+{
+    struct pollfd socket = {.fd = PQsocket(conn), .events = POLLIN};
+
+    while (PQisBusy(conn)) { /* bound: the time; without a limit as PQgetResult() */
+        int64_t left_ms = limited ? end_ms - hf__pg_session_now_ms() : -1;
+
+        if (limited && left_ms <= 0)
+            return 0;
+        (void)poll(&socket, 1, (int)left_ms); /* whatever it says, reading tells */
+        if (PQconsumeInput(conn) != 1)
+            return 0;
+    }
+    return 1;
+}
+
+int hf__pg_session_gather(struct pg_rmid *entry, int timeout_ms)
+{
+    int64_t end_ms = hf__pg_session_now_ms() + timeout_ms;
+    int good = 1;
+    PGresult *result;
+
+    entry->own = 1;
+    do { /* bound: one command was sent */
+        ExecStatusType status;
+
+        if (!wait_result(entry->conn, end_ms, timeout_ms >= 0)) {
+            good = 0;
+            break;
+        }
+        result = PQgetResult(entry->conn);
+        status = PQresultStatus(result);
+        good =
+            good && (result == NULL || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY);
+        PQclear(result);
+    } while (result != NULL);
+    entry->own = 0;
+    return good && PQtransactionStatus(entry->conn) == PQTRANS_IDLE;
+}
+
+int hf__pg_session_settle(struct pg_rmid *entry, int timeout_ms)
+{
+    if (!entry->cleaning)
+        return XA_OK;
+    entry->cleaning = entry->used = 0;
+    return hf__pg_session_gather(entry, timeout_ms) ? XA_OK : hf__pg_session_fail(entry);
 }

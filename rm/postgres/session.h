@@ -38,4 +38,13 @@ PGresult *hf__pg_session_query(struct pg_rmid *entry, const char *sql);
  */
 int hf__pg_session_drain(struct pg_rmid *entry);
 
+/*
+ * Read what came of a command of ours that was sent, within the time; -1: without a limit. 1: it
+ * went well, and the session is idle. 0: it did not, or the answer is still to come.
+ */
+int hf__pg_session_gather(struct pg_rmid *entry, int timeout_ms);
+/* Before anything is sent: read what came of the pool's DISCARD ALL. XA_OK, or XAER_RMFAIL. */
+int hf__pg_session_settle(struct pg_rmid *entry, int timeout_ms);
+int64_t hf__pg_session_now_ms(void);
+
 #endif

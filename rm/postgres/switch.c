@@ -48,7 +48,7 @@ static int begin(int rmid, const XID *xid, long flags, struct pg_rmid **ret_entr
         return XAER_PROTO;
     if (e->operation.step != PG_STEP_NONE || e->operation.handle != 0)
         return (flags & TMASYNC) != 0 ? XAER_ASYNC : XAER_PROTO;
-    if (e->failed)
+    if (e->failed || hf__pg_session_settle(e, -1) != XA_OK)
         return XAER_RMFAIL;
     if (ret_gid != NULL && hf__pg_gid_format(xid, ret_gid) != 0)
         return XAER_INVAL;

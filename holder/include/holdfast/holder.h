@@ -568,6 +568,14 @@ static inline hf_restype hf_xa_type(hf_rm *rm)
     or the holder is not of hf_holder_open_xa(). Any thread. */
 HF_API hf_instance *hf_holder_instance(hf_holder *holder, hf_resid id);
 
+/** Its rmid, which the native calls of resource managers ask for; -1 where that would be NULL. */
+static inline int hf_holder_rmid(hf_holder *holder, hf_resid id)
+{
+    const hf_instance *instance = hf_holder_instance(holder, id);
+
+    return instance != NULL ? hf_instance_rmid(instance) : -1;
+}
+
 HF_END_DECLS
 
 #endif

@@ -25,6 +25,7 @@
 #ifndef HOLDFAST_POSTGRES_H
 #define HOLDFAST_POSTGRES_H
 
+#include "holdfast/holder.h"
 #include "holdfast/tm.h"
 
 struct pg_conn;   /* PGconn of libpq-fe.h */
@@ -79,6 +80,38 @@ HF_API struct pg_result *hf_postgres_exec_params(int rmid, const char *command, 
                                                  const unsigned *types, const char *const *values,
                                                  const int *lengths, const int *formats,
                                                  int result_format) HF_MUST_CHECK;
+
+/**
+ * For hf_holder_open_xa(): a pool of connections, for one or more databases, of this switch only.
+ *
+ *     hf_holder_open_xa(manager, &hf_postgres_hooks, &config, &pool);
+ *     hf_holder_alloc(pool, hf_xa_type(rm), &id);          in a transaction or out of one
+ *     hf_postgres_exec(hf_holder_rmid(pool, id), "...");
+ *     hf_holder_free(pool, id);                            before or after the commit
+ *
+ * An allocation that finds a connection in the pool sends nothing. A connection that comes back in
+ * a transaction or in a query is rolled back and cleaned by hf_postgres_reset(), or closed; one in
+ * a COPY or a pipeline, and one whose session is not the one that was opened, is closed. What the
+ * user set in the PGconn itself (tracing, verbosity, the notice processor, blocking) is as at
+ * first. Before one is handed out its socket is looked at, without a round trip, and one that the
+ * server has closed is replaced; one that has been idle for ten seconds is asked, for which the
+ * time of hf_holder_config.validate_timeout_ms holds. Leave validate_after_ms at 0.
+ *
+ * What its users did to the session stays on it, for whoever gets it next: SET without LOCAL, also
+ * SET ROLE, set_config() and search_path; prepared statements; LISTEN; temporary tables; cursors
+ * WITH HOLD; advisory locks of the session. Use SET LOCAL and locks of the transaction, or
+ * hf_postgres_hooks_clean.
+ */
+extern HF_API const hf_xa_hooks hf_postgres_hooks;
+
+/**
+ * The same, and every user finds the session as it was opened, but for what cannot be undone there
+ * (the last value of a sequence is forgotten, libraries stay loaded): where statements of the user
+ * ran, DISCARD ALL is sent when the connection has come back. Nobody waits for it: its answer is
+ * read by what uses the connection next. It is one message more for each use; and prepared
+ * statements have to be prepared anew.
+ */
+extern HF_API const hf_xa_hooks hf_postgres_hooks_clean;
 
 /**
  * Clean the session for its next user: for a pool, when no branch is in it. A local transaction
