@@ -133,6 +133,7 @@ static int finish_start(struct my_session *s, unsigned native)
 {
     int rc;
 
+    s->refused = native != 0;
     if (native == 0) {
         s->association = MY_ASSOCIATED;
         hf__my_session_take(s, &s->op_xid);

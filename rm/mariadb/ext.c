@@ -193,9 +193,8 @@ int hf_mariadb_reset(int rmid)
         return rc;
     if (s->branch != MY_ABSENT)
         return HF_EBUSY;
-    if (mysql_reset_connection(s->conn) == 0)
+    if (hf__my_session_reset(s) == 0)
         return HF_OK;
-    hf__my_words_note((int)mysql_errno(s->conn), mysql_error(s->conn));
     (void)hf__my_session_lose(s);
     return HF_ERM;
 }
@@ -207,9 +206,11 @@ int hf_mariadb_validate(int rmid)
 
     if (rc != HF_OK)
         return rc;
-    if (mysql_ping(s->conn) == 0)
-        return HF_OK;
-    hf__my_words_note((int)mysql_errno(s->conn), mysql_error(s->conn));
+    if (hf__my_session_in_step(s)) {
+        if (mysql_ping(s->conn) == 0)
+            return HF_OK;
+        hf__my_words_note((int)mysql_errno(s->conn), mysql_error(s->conn));
+    }
     (void)hf__my_session_lose(s);
     return HF_ERM;
 }

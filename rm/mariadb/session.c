@@ -231,6 +231,13 @@ int hf__my_session_open(int rmid, const char *info)
     if (s->conn == NULL)
         goto fail;
     s->thread_id = mysql_thread_id(s->conn);
+    s->autocommits = (s->conn->server_status & SERVER_STATUS_AUTOCOMMIT) != 0;
+    s->schema = strdup(s->conn->db != NULL ? s->conn->db : "");
+    if (s->schema == NULL) {
+        hf__my_words_note(CR_OUT_OF_MEMORY, "mariadb: out of memory");
+        mysql_close(s->conn);
+        goto fail;
+    }
     add(s);
     return XA_OK;
 
@@ -247,6 +254,7 @@ void hf__my_session_close(struct my_session *s)
     hf__my_options_wipe(&s->options);
     free(s->scan);
     free(s->calm);
+    free(s->schema);
     free(s);
 }
 
@@ -306,6 +314,12 @@ int hf__my_session_in_step(struct my_session *s)
     return same;
 }
 
+int hf__my_session_has_unread(const struct my_session *s)
+{
+    return s->conn->net.pkt_nr <= 1 || s->conn->status != MYSQL_STATUS_READY ||
+           mysql_more_results(s->conn);
+}
+
 unsigned hf__my_session_send(struct my_session *s, const char *sql)
 {
     if (!hf__my_session_in_step(s))
@@ -356,4 +370,35 @@ unsigned hf__my_session_number(struct my_session *s, const char *sql, unsigned l
     *ret = row != NULL && row[0] != NULL ? strtoull(row[0], NULL, 10) : 0;
     mysql_free_result(res);
     return 0;
+}
+
+/* -- as it was opened -------------------------------------------------------------------------- */
+
+int hf__my_session_is_changed(const struct my_session *s)
+{
+    unsigned status = s->conn->server_status;
+
+    return (status & SERVER_STATUS_IN_TRANS) != 0 ||
+           ((status & SERVER_STATUS_AUTOCOMMIT) != 0) != s->autocommits;
+}
+
+unsigned hf__my_session_home(struct my_session *s)
+{
+    if (s->conn->db != NULL && strcmp(s->conn->db, s->schema) == 0)
+        return 0;
+    return mysql_select_db(s->conn, s->schema) == 0 ? 0 : failed(s);
+}
+
+unsigned hf__my_session_reset(struct my_session *s)
+{
+    unsigned native;
+
+    if (!hf__my_session_in_step(s))
+        return CR_COMMANDS_OUT_OF_SYNC;
+    if (mysql_reset_connection(s->conn) != 0)
+        return failed(s);
+    /* The client takes no status from that answer; from that of a statement it does. */
+    if (hf__my_session_is_changed(s) && (native = hf__my_session_run(s, "DO 0")) != 0)
+        return native;
+    return hf__my_session_home(s);
 }

@@ -8,6 +8,7 @@
 #define HF_MARIADB_SESSION_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include <mysql.h>
 
@@ -44,7 +45,11 @@ struct my_session {
     int rmid;
     MYSQL *conn; /* ours; lent to the user */
     unsigned long thread_id;
-    int lost; /* XAER_RMFAIL was told, or will be: R0 */
+    int lost;        /* XAER_RMFAIL was told, or will be: R0 */
+    char *schema;    /* the default database that it was opened with */
+    int autocommits; /* as it was opened */
+    int refused;     /* the server refused to start a branch: something of a user's is in the way */
+    int64_t heard_ms; /* when the pool knew last that it answers; monotonic */
     struct my_options options;
     char marker[160]; /* the quoted name of the marker's table; with proof=marker only */
     enum my_association association;
@@ -92,6 +97,15 @@ int hf__my_session_check(struct my_session *s);
 /* Is the next answer that of the next statement? Asks only if nothing was read since the last one
    was sent. 0: the connection has to go; the words are noted. */
 int hf__my_session_in_step(struct my_session *s);
+/* Is an answer, or a part of one, unread, as far as the client library knows? */
+int hf__my_session_has_unread(const struct my_session *s);
+/* Has it a transaction, or another setting of autocommit than at first, by its last answer? */
+int hf__my_session_is_changed(const struct my_session *s);
+/* All of it as it was opened: one round trip, more if there was much to undo. Nothing of a branch
+   may be in it. 0, or the error number, with the words noted. */
+unsigned hf__my_session_reset(struct my_session *s);
+/* The default database as it was opened: asks only if it is another one. */
+unsigned hf__my_session_home(struct my_session *s);
 /* The parts of a round trip, and the whole. 0, or the error number, with the words noted. */
 unsigned hf__my_session_send(struct my_session *s, const char *sql);
 unsigned hf__my_session_answer(struct my_session *s);

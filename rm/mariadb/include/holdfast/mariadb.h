@@ -34,6 +34,7 @@
 #ifndef HOLDFAST_MARIADB_H
 #define HOLDFAST_MARIADB_H
 
+#include "holdfast/holder.h"
 #include "holdfast/tm.h"
 
 HF_BEGIN_DECLS
@@ -61,8 +62,37 @@ extern HF_API const hf_rm_ext hf_mariadb_ext;
 HF_API struct st_mysql *hf_mariadb_conn(int rmid);
 
 /**
- * Clean the session for its next user: temporary tables, variables, locks and statements go. One
- * round trip.
+ * For hf_holder_open_xa(): a pool of connections, for one or more databases, of this switch only.
+ *
+ *     hf_holder_open_xa(manager, &hf_mariadb_hooks, &config, &pool);
+ *     hf_holder_alloc(pool, hf_xa_type(rm), &id);          in a transaction or out of one
+ *     mysql_query(hf_mariadb_conn(hf_holder_rmid(pool, id)), "...");
+ *     hf_holder_free(pool, id);                            before or after the commit
+ *
+ * An allocation that finds a connection in the pool sends the one message of xa_start, and nothing
+ * outside of a transaction. A connection that comes back in a transaction of the user's own, or
+ * with another autocommit, is cleaned by hf_mariadb_reset(); one whose default database is another
+ * one gets its own again; one with a result or an answer unread is closed. Before one is handed out
+ * its socket is looked at, without a round trip, and one that the server has closed is replaced;
+ * one that has been idle for ten seconds is asked, for which the time of
+ * hf_holder_config.validate_timeout_ms holds. Leave validate_after_ms at 0.
+ *
+ * What its users did to the session stays on it, for whoever gets it next: SET SESSION, variables,
+ * SET ROLE; prepared statements; temporary tables; GET_LOCK(). LOCK TABLES makes the next
+ * allocation of that connection fail, HF_EENLIST or HF_EDRIVER, and it goes. Let the users clean up
+ * behind themselves, or use hf_mariadb_hooks_clean.
+ */
+extern HF_API const hf_xa_hooks hf_mariadb_hooks;
+
+/** The same, and every user finds the session as it was opened: each that comes back is cleaned by
+    hf_mariadb_reset(), one round trip, in the thread that ends its transaction or, without one,
+    frees it. */
+extern HF_API const hf_xa_hooks hf_mariadb_hooks_clean;
+
+/**
+ * Clean the session for its next user: temporary tables, variables, locks and statements go, and
+ * the default database is the one that it was opened with. One round trip, a second one if there
+ * was something to undo that the client can see.
  *
  * @retval HF_OK
  * @retval HF_EBUSY   rmid still has a branch, or a call under way: nothing was done.
