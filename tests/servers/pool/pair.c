@@ -8,6 +8,7 @@
  */
 #include "pool_t.h"
 
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -214,6 +215,61 @@ static void messages__cleaning_is_one_more_for_each_use(void **state)
     }
     give(p, PG, take(p, PG)); /* nobody has used it */
     assert_int_equal(messages(fd[PG]), 0);
+    pools_close(p);
+}
+
+/* Made for later: nobody has heard of it for a long time. */
+static void messages__one_that_was_quiet_for_long_is_asked(void **state)
+{
+    struct pools *p = *state;
+    hf_resid id[BOTH];
+    int fd[BOTH];
+
+    pools_open(p, &hf_postgres_hooks, &hf_mariadb_hooks);
+    for (int which = 0; which < BOTH; which++)
+        t_ok(hf_holder_stock(p->pool[which], hf_xa_type(p->rm[which]), 1));
+    for (int i = 0; i < FDS; i++)
+        (void)messages(i);
+    id[PG] = take(p, PG);
+    id[MY] = take(p, MY);
+    fd[PG] = PQsocket(pg_of(p, id[PG]));
+    fd[MY] = (int)mysql_get_socket(my_of(p, id[MY]));
+    for (int which = 0; which < BOTH; which++) {
+        assert_int_equal(messages(fd[which]), 1);
+        give(p, which, id[which]);
+        assert_int_equal(take(p, which), id[which]);
+        assert_int_equal(messages(fd[which]), 0); /* it has just been heard of */
+        give(p, which, id[which]);
+        assert_int_equal(pool_stats(p, which).created, 1);
+    }
+    pools_close(p);
+}
+
+/* A server's process that stands still: its socket is open, and nothing comes. */
+static void quiet__one_that_does_not_answer_is_replaced_in_time(void **state)
+{
+    struct pools *p = *state;
+    struct timespec began, now;
+    hf_resid id;
+    int pid;
+
+    p->config.validate_timeout_ms = 300;
+    pools_open(p, &hf_postgres_hooks, &hf_mariadb_hooks);
+    t_ok(hf_holder_stock(p->pool[PG], hf_xa_type(p->rm[PG]), 1));
+    pid = pg_number("one", "SELECT pid FROM pg_stat_activity WHERE application_name = 'holdfast' "
+                           "AND datname = 'one' AND pid <> pg_backend_pid() "
+                           "ORDER BY backend_start DESC LIMIT 1");
+    assert_true(pid > 1);
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    (void)clock_gettime(CLOCK_MONOTONIC, &began);
+    id = take(p, PG);
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    assert_in_range(now.tv_sec - began.tv_sec, 0, 30);
+    assert_int_not_equal(PQbackendPID(pg_of(p, id)), pid);
+    give(p, PG, id);
+    assert_int_equal(pool_stats(p, PG).invalid, 1);
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    a_good_transaction(p);
     pools_close(p);
 }
 
@@ -447,6 +503,8 @@ int main(void)
         T(two_pools__the_same_with_sessions_cleaned),
         T(messages__enlisting_sends_at_most_the_begin),
         T(messages__cleaning_is_one_more_for_each_use),
+        T(messages__one_that_was_quiet_for_long_is_asked),
+        T(quiet__one_that_does_not_answer_is_replaced_in_time),
         T(killed__an_idle_connection_is_replaced_unnoticed),
         T(killed__at_work_the_next_transaction_is_good),
         T(restarted__the_pool_serves_again_and_nothing_is_in_doubt),

@@ -27,7 +27,8 @@ struct pools {
     hf_manager *manager;
     hf_rm *rm[BOTH];
     hf_holder *pool[BOTH];
-    int last; /* number that was given out last */
+    hf_holder_config config; /* of both pools */
+    int last;                /* number that was given out last */
 };
 
 static inline void pools_rm(struct pools *p, int which, const struct xa_switch_t *xa,
@@ -47,7 +48,7 @@ static inline void pools_open(struct pools *p, const hf_xa_hooks *pg_hooks,
 {
     hf_tm_config config = HF_TM_CONFIG_INIT;
     hf_manager_config manager = HF_MANAGER_CONFIG_INIT;
-    hf_holder_config pool = HF_HOLDER_CONFIG_INIT;
+    hf_holder_config pool = p->config;
 
     config.dir = t_path(p->dir, "node");
     t_ok(hf_tm_open(&config, &p->tm));
@@ -193,6 +194,7 @@ static inline int pools_setup(void **state)
     struct pools *p = calloc(1, sizeof(*p));
 
     assert_non_null(p);
+    p->config = (hf_holder_config)HF_HOLDER_CONFIG_INIT;
     p->dir = t_dir_make();
     (void)pg_value("one", "DROP TABLE IF EXISTS t");
     (void)pg_value("one", "CREATE TABLE t (n int PRIMARY KEY)");

@@ -15,6 +15,7 @@ function(hf_pool_test name)
     set_tests_properties(servers.pool_${name} PROPERTIES LABELS servers TIMEOUT ${timeout})
 endfunction()
 
+hf_pool_test(left)
 hf_pool_test(pair)
 # The client libraries have to find the test's send() before libc's.
 set_target_properties(servers_pool_pair PROPERTIES ENABLE_EXPORTS ON)
