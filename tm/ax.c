@@ -15,27 +15,26 @@
  *   D3 null XID       outside                                 TMER_PROTO; ax_unreg(): D0
  *
  *   D1 -> D2, D0 by xa_end (transaction.c, completion.c). In D3 the thread cannot begin or resume a
- *   transaction of that node, and the instance cannot be closed.
+ *   transaction of that node, no thread can enlist the instance, and it cannot be closed before it
+ *   was given up (hf_instance_abandon).
  *
  * A library may hold a static and a dynamic switch side by side, so it refers to both routines even
  * where only the static one is used.
  *
- * Threads: the one that works with the resource manager. The list of those in D3 is its own.
+ * Threads: the one that works with the resource manager. Which of its instances are in D3 stands in
+ * these, since another thread may give them up; the thread counts them, so that it need not look.
  * Spec: [XA] 3.3, table 6-3; ax_reg(), ax_unreg().
  */
 #include <string.h>
 
 #include "node.h"
 
-static _Thread_local hf_instance *outside_list;
+/* Of the thread's instances in D3; less if others gave some up. */
+static _Thread_local unsigned outside_most;
 
 bool hf__ax_outside(const hf_tm *tm)
 {
-    const hf_instance *at = outside_list;
-
-    while (at != NULL && at->rm->tm != tm)
-        at = at->next_outside;
-    return at != NULL;
+    return outside_most > 0 && hf__instance_outside(tm, &outside_most);
 }
 
 /* Who calls? TM_OK, or what to answer. */
@@ -62,31 +61,27 @@ HF_API int ax_reg(int rmid, XID *xid, long flags)
     code = find_caller(rmid, &instance);
     if (code != TM_OK)
         return code;
-    if (instance->outside != 0 || instance->broken)
+    if (atomic_load(&instance->outside) != 0 || instance->broken)
         return TMER_PROTO;
     tx = hf_tx_current(instance->rm->tm);
     if (tx != NULL)
         return hf__tx_register(tx, instance, xid);
     if (instance->associated)
         return TMER_PROTO;
-    instance->outside = hf__thread();
-    instance->next_outside = outside_list;
-    outside_list = instance;
+    atomic_store(&instance->outside, hf__thread());
+    outside_most++;
     memset(xid, 0, sizeof(*xid));
     xid->formatID = -1;
     return TM_OK;
 }
 
-bool hf__ax_leave(hf_instance *instance)
+static bool leave(hf_instance *instance)
 {
-    hf_instance **at = &outside_list;
+    uint64_t self = hf__thread();
 
-    while (*at != NULL && *at != instance)
-        at = &(*at)->next_outside;
-    if (*at == NULL)
+    if (!atomic_compare_exchange_strong(&instance->outside, &self, 0))
         return false;
-    *at = instance->next_outside;
-    instance->outside = 0;
+    outside_most--;
     return true;
 }
 
@@ -100,5 +95,5 @@ HF_API int ax_unreg(int rmid, long flags)
     code = find_caller(rmid, &instance);
     if (code != TM_OK)
         return code;
-    return hf__ax_leave(instance) ? TM_OK : TMER_PROTO;
+    return leave(instance) ? TM_OK : TMER_PROTO;
 }

@@ -185,6 +185,24 @@ hf_instance *hf__instance_of(int rmid, bool *ret_known)
     return at;
 }
 
+bool hf__instance_outside(const hf_tm *tm, unsigned *ret_all)
+{
+    uint64_t self = hf__thread();
+    bool found = false;
+
+    *ret_all = 0;
+    (void)pthread_mutex_lock(&registry_lock);
+    for (unsigned i = 0; i < RMID_BUCKETS; i++)
+        for (const hf_instance *at = registry[i]; at != NULL; at = at->next_of_rmid) {
+            if (atomic_load(&at->outside) != self)
+                continue;
+            ++*ret_all;
+            found = found || at->rm->tm == tm;
+        }
+    (void)pthread_mutex_unlock(&registry_lock);
+    return found;
+}
+
 /* Does the opener have its rmid open by another instance, too? */
 static bool is_shared(const hf_instance *instance)
 {
@@ -208,7 +226,7 @@ static void lose_shared(const hf_instance *instance)
         if (o->rmid != instance->rmid || o->opener != instance->opener)
             continue;
         o->broken = true;
-        (void)hf__ax_leave(o);
+        atomic_store(&o->outside, 0);
     }
     (void)pthread_mutex_unlock(&registry_lock);
 }
@@ -302,6 +320,35 @@ int hf_instance_broken(const hf_instance *instance)
     return instance->broken;
 }
 
+int hf_instance_get_state(const hf_instance *instance)
+{
+    if (instance->broken)
+        return HF_INSTANCE_BROKEN;
+    if (atomic_load(&instance->outside) != 0)
+        return HF_INSTANCE_OUTSIDE;
+    if (instance->rm->one_rmid && instance->opener != hf__thread())
+        return HF_INSTANCE_ELSEWHERE;
+    return HF_INSTANCE_GOOD;
+}
+
+int hf_instance_abandon(hf_instance *instance)
+{
+    int rc;
+
+    if (instance == NULL || instance->magic != HF__INSTANCE_MAGIC)
+        return hf__error(HF_EINVAL, 0, "abandon an instance: not one");
+    rc = hf__tm_check(instance->rm->tm);
+    if (rc != HF_OK)
+        return rc;
+    if (atomic_exchange(&instance->outside, 0) == 0)
+        return hf__error(HF_ESTATE, 0, "%s: abandon an instance that has not registered",
+                         instance->rm->name);
+    instance->broken = true;
+    if (instance->rm->one_rmid)
+        lose_shared(instance);
+    return HF_OK;
+}
+
 int hf_instance_close(hf_instance *instance)
 {
     hf_rm *rm;
@@ -317,7 +364,7 @@ int hf_instance_close(hf_instance *instance)
         return rc;
     if (instance->tx != NULL)
         return hf__error(HF_EBUSY, 0, "%s: close an instance that is enlisted", rm->name);
-    if (instance->outside != 0 && !(instance->broken && hf__ax_leave(instance)))
+    if (atomic_load(&instance->outside) != 0 && !instance->broken)
         return hf__error(HF_EBUSY, 0, "%s: close an instance that has registered", rm->name);
     leave_registry(instance);
     if (instance->broken && rm->one_rmid)

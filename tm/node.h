@@ -127,9 +127,9 @@ struct hf_instance {
     _Atomic uint64_t user;
     uint64_t opener;           /* the thread that called xa_open */
     hf_instance *next_of_rmid; /* instance.c's registry */
-    /* The thread that ax_reg() gave the null XID, until ax_unreg(); 0: none. */
-    uint64_t outside;
-    hf_instance *next_outside; /* of that thread */
+    /* The thread that ax_reg() gave the null XID, until ax_unreg(), or until it is given up; 0:
+       none. */
+    _Atomic uint64_t outside;
 };
 
 /* A branch beside its struct hf__branch. */
@@ -193,13 +193,14 @@ int hf__copy_sized(void *to, size_t to_size, const void *from, size_t from_size,
 /* The instance that the calling thread has open by that rmid, or NULL; then whether the rmid was
    ever given out. */
 hf_instance *hf__instance_of(int rmid, bool *ret_known);
+/* Does one of tm work outside of transactions for the calling thread? *ret_all: how many do, of all
+   nodes. */
+bool hf__instance_outside(const hf_tm *tm, unsigned *ret_all);
 
 /* -- ax.c ------------------------------------------------------------------------------------- */
 
 /* Is a resource manager of tm at work for the calling thread outside of any transaction? */
 bool hf__ax_outside(const hf_tm *tm);
-/* It is not any more; false: it was not, for this thread. */
-bool hf__ax_leave(hf_instance *instance);
 
 /* -- transaction.c ---------------------------------------------------------------------------- */
 

@@ -467,6 +467,9 @@ int hf_tx_enlist(hf_tx *tx, hf_instance *instance)
     if (rc == HF_OK && instance->tx != NULL && instance->tx != tx)
         rc = hf__error(HF_EBUSY, 0, "%s: enlist: the instance works for another transaction",
                        instance->rm->name);
+    if (rc == HF_OK && instance->rm->dynamic && atomic_load(&instance->outside) != 0)
+        rc = hf__error(HF_EBUSY, 0, "%s: enlist: the instance works outside of transactions",
+                       instance->rm->name);
     if (rc == HF_OK && instance->rm->one_rmid && instance->opener != hf__thread())
         rc = hf__error(HF_ETHREAD, 0, "%s: enlist: another thread has opened the instance",
                        instance->rm->name);

@@ -352,6 +352,31 @@ HF_API hf_rm *hf_instance_rm(const hf_instance *instance);
 /** 1: close it and never pool it: its state at the resource manager is not known. Else 0. */
 HF_API int hf_instance_broken(const hf_instance *instance);
 
+/** What the calling thread may do with an instance; the first that is true. */
+enum hf_instance_state {
+    HF_INSTANCE_GOOD = 0,    /**< work with it, enlist it unless it is enlisted elsewhere */
+    HF_INSTANCE_BROKEN = 1,  /**< close it: hf_instance_broken() */
+    HF_INSTANCE_OUTSIDE = 2, /**< nothing in a transaction: ax_reg() gave it the null XID, for this
+                                  thread or another one, and ax_unreg() has not come yet */
+    HF_INSTANCE_ELSEWHERE = 3 /**< close it: another thread opened it, and all have one rmid */
+};
+
+/** Which of them it is. Threads: any, one at a time. */
+HF_API int hf_instance_get_state(const hf_instance *instance);
+
+/**
+ * Give up what an instance does outside of any transaction: whoever worked with it has left, and
+ * ax_unreg() will not come. It is broken then, and hf_instance_close() closes it, though [XA] has
+ * no xa_close there: only that can still release what the resource manager holds. With one rmid
+ * for all, so are the others that share its xa_open.
+ *
+ * @retval HF_OK
+ * @retval HF_ESTATE  not HF_INSTANCE_OUTSIDE: nothing was done. @retval HF_EINVAL, HF_EFORK
+ *
+ * Threads: any, one at a time. Spec: [XA] table 6-3, ax_unreg().
+ */
+HF_API int hf_instance_abandon(hf_instance *instance);
+
 /**
  * Close an instance: xa_close. A branch that is prepared in it goes to recovery.
  *
@@ -359,8 +384,8 @@ HF_API int hf_instance_broken(const hf_instance *instance);
  *
  * @retval HF_OK
  * @retval HF_ERM   xa_close failed; the instance is gone all the same.
- * @retval HF_EBUSY enlisted in a transaction, or registered by ax_reg() outside of any: nothing was
- *                  done.
+ * @retval HF_EBUSY enlisted in a transaction, or registered by ax_reg() outside of any and not
+ *                  broken: nothing was done.
  * @retval HF_EFORK
  *
  * Threads: any, one at a time. Spec: [XA] xa_close().

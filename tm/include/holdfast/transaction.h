@@ -85,8 +85,8 @@ HF_API hf_tx *hf_tx_current(hf_tm *tm);
  * its branch when it is worked with, by ax_reg(), in the thread's current transaction.
  *
  * @retval HF_OK           it is in use by the calling thread.
- * @retval HF_EBUSY        the instance works for another transaction, or is in use by another
- *                         thread.
+ * @retval HF_EBUSY        the instance works for another transaction, is in use by another thread,
+ *                         or has registered by ax_reg() outside of any transaction.
  * @retval HF_ESTATE       the instance is broken, or the transaction is completing.
  * @retval HF_EROLLEDBACK  the transaction is rollback-only, or its time is over: the instance must
  *                         not be worked with. Roll it back.

@@ -1,0 +1,2 @@
+# What is bound to a thread: work outside of transactions, and one rmid for all threads.
+hf_test(spec tm_bound tm_bound.c support/bound_rm.c support/fake_rm.c)
