@@ -251,7 +251,7 @@ static void take_answer(struct shell *s, struct hf__act act, const XID *xid, uin
         HF_FAULT("commit:committed");
     }
     if (code == XAER_RMFAIL || code == XAER_PROTO || code == XAER_INVAL)
-        instance->broken = true;
+        hf__instance_lost(instance);
     if (!is_good(act.kind, code))
         note_call(s->result, instance, call_names[act.kind], code);
     hf__coord_answer(s->c, act.branch, code);
@@ -480,7 +480,7 @@ static void release_instances(hf_tx *tx, hf_outcome outcome)
 
 /* After a hand-over an instance may still be in use by the thread that had the transaction before.
    An association that is bound to a thread never outlives that thread's ownership: hf_tx_resume()
-   sees to it. */
+   sees to it. Any other call is good in every thread that has called xa_open. */
 static int check_threads(const hf_tx *tx)
 {
     uint64_t owner = atomic_load(&tx->owner);
@@ -492,6 +492,9 @@ static int check_threads(const hf_tx *tx)
         HF_CHECK(!instance->associated || !instance->rm->thread_bound || instance->thread == owner);
         if (user != 0 && user != owner)
             return hf__error(HF_EBUSY, 0, "%s: an instance is in use by another thread",
+                             instance->rm->name);
+        if (instance->rm->one_rmid && !hf__instance_callable(instance))
+            return hf__error(HF_ETHREAD, 0, "%s: this thread has not opened it",
                              instance->rm->name);
     }
     return HF_OK;

@@ -8,7 +8,9 @@
  * A registry of all open instances, by rmid, is what ax_reg() finds them by. With one rmid for all
  * (hf_rm_config.one_rmid) an instance belongs to the thread that opened it; those of one thread,
  * also a recovery pass's, share that thread's xa_open: the first one calls it, and the last one
- * calls xa_close.
+ * calls xa_close. What one of them loses all of them have lost; the next one to be opened calls
+ * xa_open again, and has no part in how the broken ones end. No other thread calls that xa_close:
+ * there it would close what that thread itself has open, or nothing.
  */
 #include <errno.h>
 #include <limits.h>
@@ -20,6 +22,8 @@
 
 /* One number space for the process: switches are shared by all nodes that it has open. */
 static _Atomic int next_rmid = 1;
+
+static _Atomic uint64_t openings; /* calls of xa_open */
 
 enum { RMID_BUCKETS = 256 };
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER; /* the innermost */
@@ -171,18 +175,29 @@ static void leave_registry(hf_instance *instance)
     (void)pthread_mutex_unlock(&registry_lock);
 }
 
+/* The higher, the more it is this one that ax_reg() and ax_unreg() mean. */
+static int preference(const hf_instance *instance)
+{
+    if (instance->associated || atomic_load(&instance->outside) != 0)
+        return 2;
+    return instance->broken ? 0 : 1;
+}
+
 hf_instance *hf__instance_of(int rmid, bool *ret_known)
 {
     uint64_t self = hf__thread();
-    hf_instance *at;
+    hf_instance *best = NULL;
 
     *ret_known = rmid > 0 && rmid < atomic_load(&next_rmid);
     (void)pthread_mutex_lock(&registry_lock);
-    at = *bucket(rmid);
-    while (at != NULL && (at->rmid != rmid || (at->rm->one_rmid && at->opener != self)))
-        at = at->next_of_rmid;
+    for (hf_instance *at = *bucket(rmid); at != NULL; at = at->next_of_rmid) {
+        if (at->rmid != rmid || (at->rm->one_rmid && at->opener != self))
+            continue;
+        if (best == NULL || preference(at) > preference(best))
+            best = at;
+    }
     (void)pthread_mutex_unlock(&registry_lock);
-    return at;
+    return best;
 }
 
 bool hf__instance_outside(const hf_tm *tm, unsigned *ret_all)
@@ -203,32 +218,51 @@ bool hf__instance_outside(const hf_tm *tm, unsigned *ret_all)
     return found;
 }
 
-/* Does the opener have its rmid open by another instance, too? */
-static bool is_shared(const hf_instance *instance)
+/* The xa_open that the thread has of this rmid, by an instance that is not broken, nor this one; 0:
+   none. */
+static uint64_t find_opening(int rmid, uint64_t thread, const hf_instance *but)
 {
-    bool found = false;
+    uint64_t opening = 0;
 
-    if (!instance->rm->one_rmid)
-        return false;
     (void)pthread_mutex_lock(&registry_lock);
-    for (const hf_instance *o = *bucket(instance->rmid); o != NULL; o = o->next_of_rmid)
-        found = found || (o != instance && o->rmid == instance->rmid &&
-                          o->opener == instance->opener && !o->broken);
+    for (const hf_instance *at = *bucket(rmid); at != NULL && opening == 0; at = at->next_of_rmid)
+        if (at != but && at->rmid == rmid && at->opener == thread && !at->broken)
+            opening = at->opening;
     (void)pthread_mutex_unlock(&registry_lock);
-    return found;
+    return opening;
 }
 
-/* The opener has lost sight of its rmid: by whichever instance that came out. */
-static void lose_shared(const hf_instance *instance)
+/* All that share its xa_open. */
+static void break_siblings(const hf_instance *instance)
 {
     (void)pthread_mutex_lock(&registry_lock);
     for (hf_instance *o = *bucket(instance->rmid); o != NULL; o = o->next_of_rmid) {
-        if (o->rmid != instance->rmid || o->opener != instance->opener)
+        if (o->rmid != instance->rmid || o->opener != instance->opener ||
+            o->opening != instance->opening)
             continue;
         o->broken = true;
         atomic_store(&o->outside, 0);
     }
     (void)pthread_mutex_unlock(&registry_lock);
+}
+
+void hf__instance_lost(hf_instance *instance)
+{
+    bool known = false;
+
+    if (instance->rm->one_rmid && instance->opener != hf__thread())
+        instance = hf__instance_of(instance->rmid, &known); /* the call went by this thread's own */
+    if (instance == NULL)
+        return;
+    instance->broken = true;
+    if (instance->rm->one_rmid)
+        break_siblings(instance);
+}
+
+bool hf__instance_callable(const hf_instance *instance)
+{
+    return !instance->rm->one_rmid || instance->opener == hf__thread() ||
+           find_opening(instance->rmid, hf__thread(), NULL) != 0;
 }
 
 /* -- open and close --------------------------------------------------------------------------- */
@@ -257,8 +291,11 @@ static int reach(hf_instance *instance)
     hf_rm *rm = instance->rm;
     int code, rc;
 
-    if (is_shared(instance))
+    if (rm->one_rmid)
+        instance->opening = find_opening(instance->rmid, instance->opener, NULL);
+    if (instance->opening != 0)
         return HF_OK; /* by one that was bound */
+    instance->opening = atomic_fetch_add(&openings, 1) + 1;
     code = rm->xa->xa_open_entry(rm->open_info, instance->rmid, TMNOFLAGS);
     HF_FAULT("instance:opened");
     if (code != XA_OK)
@@ -345,7 +382,7 @@ int hf_instance_abandon(hf_instance *instance)
                          instance->rm->name);
     instance->broken = true;
     if (instance->rm->one_rmid)
-        lose_shared(instance);
+        break_siblings(instance);
     return HF_OK;
 }
 
@@ -353,6 +390,7 @@ int hf_instance_close(hf_instance *instance)
 {
     hf_rm *rm;
     int rc, code = XA_OK;
+    bool own;
 
     if (instance == NULL)
         return HF_OK;
@@ -367,9 +405,10 @@ int hf_instance_close(hf_instance *instance)
     if (atomic_load(&instance->outside) != 0 && !instance->broken)
         return hf__error(HF_EBUSY, 0, "%s: close an instance that has registered", rm->name);
     leave_registry(instance);
-    if (instance->broken && rm->one_rmid)
-        lose_shared(instance);
-    if (!is_shared(instance))
+    own = !rm->one_rmid || instance->opener == hf__thread();
+    if (instance->broken && rm->one_rmid && own)
+        break_siblings(instance);
+    if (own && !(rm->one_rmid && find_opening(instance->rmid, instance->opener, instance) != 0))
         code = rm->xa->xa_close_entry(rm->close_info, instance->rmid, TMNOFLAGS);
     rc = code == XA_OK ? HF_OK : xa_failed(instance, "xa_close", code);
     instance->magic = 0;

@@ -116,7 +116,7 @@ struct hf_instance {
     uint32_t magic;
     hf_rm *rm;
     int rmid;
-    bool broken;
+    _Atomic bool broken;
     hf_tx *tx;       /* enlisted in; NULL: none */
     unsigned branch; /* of tx */
     bool associated; /* between xa_start and xa_end */
@@ -125,7 +125,8 @@ struct hf_instance {
     /* The thread that has it in use, from enlist to delist; 0: none. Until that thread puts 0 here,
        no completion begins, so that tx stays what it is. */
     _Atomic uint64_t user;
-    uint64_t opener;           /* the thread that called xa_open */
+    uint64_t opener;  /* the thread that called xa_open */
+    uint64_t opening; /* which xa_open it has; rm->one_rmid: with others of that thread */
     hf_instance *next_of_rmid; /* instance.c's registry */
     /* The thread that ax_reg() gave the null XID, until ax_unreg(), or until it is given up; 0:
        none. */
@@ -190,9 +191,14 @@ const char *hf__xa_name(int xa_code);
 /* Copy a structure that begins with its size: HF_EINVAL if that is not one we know. */
 int hf__copy_sized(void *to, size_t to_size, const void *from, size_t from_size, const char *what);
 
-/* The instance that the calling thread has open by that rmid, or NULL; then whether the rmid was
-   ever given out. */
+/* The instance that the calling thread has open by that rmid: with one rmid for all, the one at
+   work if there is one, and a broken one last. Or NULL; then whether it was ever given out. */
 hf_instance *hf__instance_of(int rmid, bool *ret_known);
+/* The calling thread has lost sight of what it reaches by the instance: it is broken, with all that
+   share its xa_open. */
+void hf__instance_lost(hf_instance *instance);
+/* May the calling thread call the resource manager by it? It has to have opened its rmid. */
+bool hf__instance_callable(const hf_instance *instance);
 /* Does one of tm work outside of transactions for the calling thread? *ret_all: how many do, of all
    nodes. */
 bool hf__instance_outside(const hf_tm *tm, unsigned *ret_all);

@@ -211,7 +211,8 @@ static int scan(struct target *t)
     do {
         got = xa->xa_recover_entry(batch, SCAN_BATCH, t->instance->rmid, flags);
         flags = TMNOFLAGS;
-        t->instance->broken = t->instance->broken || got == XAER_RMFAIL;
+        if (got == XAER_RMFAIL)
+            hf__instance_lost(t->instance);
         if (got < 0 || got > SCAN_BATCH)
             return hf__error(HF_ERM, got, "%s: xa_recover answered %s", t->rm->name,
                              got < 0 ? hf__xa_name(got) : "more XIDs than it was given room for");
@@ -320,7 +321,8 @@ static void call_branch(struct settle *s, struct hf__act act)
     hf__timeline_add(&s->timeline, call_kinds[act.kind], s->rec->branches[act.branch].number, code,
                      started);
     HF_FAULT("recovery:called");
-    t->instance->broken = t->instance->broken || code == XAER_RMFAIL;
+    if (code == XAER_RMFAIL)
+        hf__instance_lost(t->instance);
     if (act.kind == HF__ACT_ROLLBACK)
         s->answer = code;
     if (act.kind == HF__ACT_COMMIT && (code == XA_OK || code == XA_HEURCOM))

@@ -350,7 +350,8 @@ static int start(hf_tx *tx, unsigned branch, long flags)
         tx->branches[branch].state = HF__B_ACTIVE;
         return HF_OK;
     }
-    instance->broken = instance->broken || code == XAER_RMFAIL;
+    if (code == XAER_RMFAIL)
+        hf__instance_lost(instance);
     if (flags != TMNOFLAGS)
         fail_start(tx, branch, code);
     return tell_start(instance, code);
@@ -518,7 +519,8 @@ static int end(hf_tx *tx, hf_instance *instance, long flags)
     if (ended.state == HF__B_IDLE)
         return HF_OK;
     atomic_store(&tx->phase, HF__TX_ROLLBACK_ONLY);
-    instance->broken = instance->broken || code == XAER_RMFAIL;
+    if (code == XAER_RMFAIL)
+        hf__instance_lost(instance);
     (void)hf__error(HF_ERM, code, "%s: xa_end answered %s: the transaction can only roll back",
                     instance->rm->name, hf__xa_name(code));
     return hf__error_xa(HF_ERM, code);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum { RMIDS = 4096, PREPARED_MAX = 64 };
-enum { CLOSED, D0, D1, D2, D3 };
+enum { CLOSED, LOST, D0, D1, D2, D3 };
 
 static _Thread_local struct {
     unsigned char is;
@@ -37,7 +37,7 @@ static bool is_open(int rmid)
         fprintf(stderr, "bound_rm: rmid %d is out of range\n", rmid);
         abort();
     }
-    return mine[rmid].is != CLOSED;
+    return mine[rmid].is >= D0;
 }
 
 static bool same(const XID *a, const XID *b)
@@ -83,7 +83,8 @@ static int bound_open(char *info, int rmid, long flags)
 
 static int bound_close(char *info, int rmid, long flags)
 {
-    bool ok = is_open(rmid) && mine[rmid].is != D1 && mine[rmid].is != D3;
+    bool ok =
+        (is_open(rmid) && mine[rmid].is != D1 && mine[rmid].is != D3) || mine[rmid].is == LOST;
 
     (void)info, (void)flags;
     note(&seen.closes, ok);
@@ -125,7 +126,7 @@ static int bound_prepare(XID *xid, int rmid, long flags)
         prepared[prepared_count++] = *xid;
     (void)pthread_mutex_unlock(&lock);
     if (lost)
-        mine[rmid].is = CLOSED;
+        mine[rmid].is = LOST;
     return lost ? XAER_RMFAIL : ok ? XA_OK : XAER_PROTO;
 }
 

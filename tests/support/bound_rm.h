@@ -7,7 +7,7 @@
  *   assert_int_equal(bound_work(rmid), TM_OK);      it registers, as a dynamic one does first
  *   assert_int_equal(bound_seen().illegal, 0);
  *
- * Illegal is: xa_close in a thread that does not have the rmid open, or in D1 or D3; xa_end but by
+ * Illegal is: xa_close in a thread that has not opened the rmid, or in D1 or D3; xa_end but by
  * the thread whose association it is; any other call but xa_open in a thread that does not have the
  * rmid open. The switches share all that is prepared. Only bound_lose() makes a call fail.
  *

@@ -388,7 +388,9 @@ HF_API int hf_instance_abandon(hf_instance *instance);
  *                  broken: nothing was done.
  * @retval HF_EFORK
  *
- * Threads: any, one at a time. Spec: [XA] xa_close().
+ * Threads: any, one at a time. With one rmid for all (hf_rm_config.one_rmid) xa_close is called in
+ * the thread that opened it only; elsewhere the instance goes, and what its thread has open at the
+ * resource manager stays open. Spec: [XA] xa_close().
  */
 HF_API int hf_instance_close(hf_instance *instance);
 

@@ -224,8 +224,11 @@ HF_API int hf_tx_watch(hf_tx *tx, const hf_sync *sync) HF_MUST_CHECK;
  *                         hf_tm_outcome().
  * @retval HF_EBUSY        an instance is in use by another thread: nothing was done, tx and
  *                         instances are as they were. Have it delisted, and call again.
- * @retval HF_ESTATE       completing already. @retval HF_ETHREAD, HF_EINVAL, HF_EFORK nothing was
- *                         done.
+ * @retval HF_ESTATE       completing already.
+ * @retval HF_ETHREAD      not the owner; or a branch is of a resource manager with one rmid for all
+ *                         (hf_rm_config.one_rmid) that this thread has not opened: nothing was
+ *                         done. Open an instance here, and call again.
+ * @retval HF_EINVAL, HF_EFORK nothing was done.
  *
  * Threads: the owner. Blocks in resource managers and for the disk, and until a cancel that runs
  * for this transaction has returned; no lock of ours is held in an xa_ call. Spec: [XA] 2.3, 3.4,
@@ -276,7 +279,8 @@ HF_API int hf_tx_finish(hf_tx *rest, hf_result *ret_result);
  *
  * @retval HF_OK          ROLLEDBACK. A branch that could not be reached is left to recovery.
  * @retval HF_EHEURISTIC  MIXED, HAZARD or COMMITTED: a branch had committed by itself.
- * @retval HF_EBUSY, HF_ESTATE, HF_ETHREAD, HF_EINVAL, HF_EFORK  nothing was done.
+ * @retval HF_EBUSY, HF_ESTATE, HF_ETHREAD, HF_EINVAL, HF_EFORK  as with hf_tx_commit(): nothing was
+ *                        done.
  *
  * Threads: the owner. Spec: [XA] xa_rollback().
  */
