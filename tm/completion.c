@@ -268,6 +268,26 @@ static void do_call(struct shell *s, struct hf__act act)
                 call_rm(s->c, act.kind, instance->rm->xa, &xid, instance->rmid, TMNOFLAGS));
 }
 
+/* Only hf_tx_finish() meets it at the outset: the others were refused (check_threads). */
+static bool is_callable(const struct shell *s, unsigned branch)
+{
+    const hf_instance *instance = s->tx->members[branch].instance;
+
+    return !instance->rm->one_rmid || hf__instance_callable(instance);
+}
+
+/* This thread has not opened it, so nobody answers here: recovery calls it in a thread that has. */
+static void pass_over(struct shell *s, struct hf__act act)
+{
+    const hf_instance *instance = s->tx->members[act.branch].instance;
+    char text[128];
+
+    (void)snprintf(text, sizeof(text), "%s: left to recovery: this thread has not opened it",
+                   instance->rm->name);
+    note(s->result, instance->rm->name, call_names[act.kind], XAER_RMFAIL, 0, text);
+    hf__coord_answer(s->c, act.branch, XAER_RMFAIL);
+}
+
 /* -- asynchronous calls ----------------------------------------------------------------------- */
 
 static bool is_async(const struct shell *s, struct hf__act act)
@@ -372,7 +392,7 @@ static void do_probe(struct shell *s, struct hf__act act)
     XID xid;
 
     hf__tx_branch_xid(s->tx, act.branch, &xid);
-    if (m->instance->broken ||
+    if (m->instance->broken || !is_callable(s, act.branch) ||
         rm->ext.probe(rm->ext_user, m->instance->rmid, &xid, m->token, m->token_size, &answer) != 0)
         answer = HF_PROBE_UNKNOWN;
     hf__timeline_add(&s->tx->timeline, HF_CALL_PROBE, m->number, (int)answer, started);
@@ -450,7 +470,9 @@ static bool run(struct shell *s)
             wait_for_calls(s);
             break;
         default:
-            if (is_async(s, act))
+            if (!is_callable(s, act.branch))
+                pass_over(s, act);
+            else if (is_async(s, act))
                 begin_call(s, act);
             else
                 do_call(s, act);
@@ -676,13 +698,6 @@ int hf_tx_finish(hf_tx *rest, hf_result *ret_result)
                        ret_result->size, sizeof(*ret_result));
     if (rc == HF_OK && !atomic_load(&rest->decided))
         rc = hf__error(HF_ESTATE, 0, "finish: not a transaction that was decided");
-    for (unsigned i = 0; rc == HF_OK && i < rest->count; i++) {
-        const hf_instance *instance = rest->members[i].instance;
-
-        if (instance->rm->thread_bound && instance->thread != hf__thread())
-            rc = hf__error(HF_ETHREAD, 0, "%s: finish: the instance is bound to another thread",
-                           instance->rm->name);
-    }
     if (rc == HF_OK && !atomic_exchange(&rest->decided, false))
         rc = hf__error(HF_ESTATE, 0, "finish: another thread does");
     if (rc != HF_OK)

@@ -132,6 +132,7 @@ struct job {
     struct world *w;
     hf_instance *in;
     hf_tx *tx;
+    hf_tx *rest;
 };
 
 static int open_own(void *arg)
@@ -297,6 +298,60 @@ static void the_one_at_work__is_the_one_that_registers(void **state)
     assert_int_equal(bound_seen().illegal, 0);
 }
 
+/* -- a decision outlives the thread that made it ----------------------------------------------- */
+
+static int decide(void *arg)
+{
+    struct job *j = arg;
+    int rc = begin_two(j);
+
+    return rc == HF_OK ? hf_tx_decide(j->tx, NULL, &j->rest) : rc;
+}
+
+static void decided_in_a_thread_that_has_ended__it_is_finished(void **state)
+{
+    struct job j = {.w = start(state, BOUND_STATIC, 1)};
+    struct second *other = second_start();
+    hf_result result = HF_RESULT_INIT;
+
+    t_ok(hf_instance_close(j.w->in[A]));
+    j.w->in[A] = NULL;
+    t_ok(second_do(other, open_own, &j));
+    t_ok(second_do(other, decide, &j));
+    assert_non_null(j.rest);
+    second_end(other);
+    t_ok(hf_tx_finish(j.rest, &result));
+    assert_int_equal(result.outcome, HF_COMMITTED);
+    assert_int_equal(result.owed, 1); /* this thread has not opened it */
+    assert_string_equal(result.rm, "a");
+    assert_int_equal(fake_committed(B), 1);
+    assert_int_equal(bound_seen().commits, 0);
+    assert_int_equal(bound_in_doubt(), 1);
+    assert_int_equal(hf_instance_broken(j.in), 0);
+    t_ok(close_own(&j));
+    t_ok(hf_tm_recover(j.w->tm, NULL));
+    assert_int_equal(bound_seen().commits, 1);
+    assert_int_equal(bound_in_doubt(), 0);
+    assert_int_equal(bound_seen().illegal, 0);
+    assert_int_equal(world_stats(j.w).owed, 0);
+}
+
+static void decided_elsewhere__a_thread_that_has_opened_it_finishes_it_all(void **state)
+{
+    struct job j = {.w = start(state, BOUND_STATIC, 1)};
+    struct second *other = second_start();
+    hf_result result = HF_RESULT_INIT;
+
+    t_ok(second_do(other, open_own, &j));
+    t_ok(second_do(other, decide, &j));
+    second_end(other);
+    t_ok(hf_tx_finish(j.rest, &result));
+    assert_int_equal(result.owed, 0);
+    assert_int_equal(bound_seen().commits, 1);
+    assert_int_equal(bound_seen().illegal, 0);
+    t_ok(close_own(&j));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +363,8 @@ int main(void)
         T(closed_by_another_thread__xa_close_is_not_called),
         T(what_was_lost__has_no_part_in_what_is_opened_after_it),
         T(the_one_at_work__is_the_one_that_registers),
+        T(decided_in_a_thread_that_has_ended__it_is_finished),
+        T(decided_elsewhere__a_thread_that_has_opened_it_finishes_it_all),
     };
     return cmocka_run_group_tests_name("tm.bound", tests, NULL, NULL);
 }

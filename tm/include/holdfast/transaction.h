@@ -256,14 +256,15 @@ HF_API int hf_tx_commit(hf_tx *tx, hf_result *ret_result) HF_MUST_CHECK;
 HF_API int hf_tx_decide(hf_tx *tx, hf_result *ret_result, hf_tx **ret_rest) HF_MUST_CHECK;
 
 /**
- * Carry out what hf_tx_decide() has decided.
+ * Carry out what hf_tx_decide() has decided. In any thread: branches that have ended are bound to
+ * none. Only a resource manager with one rmid for all (hf_rm_config.one_rmid) that the calling
+ * thread has not opened is not called: what it is owed is left to recovery, and the rest finished.
  *
- * @param rest        Freed, but for HF_ETHREAD, HF_EINVAL, HF_ESTATE and HF_EFORK.
+ * @param rest        Freed, but for HF_EINVAL, HF_ESTATE and HF_EFORK.
  * @param ret_result  As with hf_tx_commit().
  *
  * @retval HF_OK          as hf_tx_commit().
  * @retval HF_EHEURISTIC, HF_EROLLEDBACK  the same: branches took decisions of their own.
- * @retval HF_ETHREAD     an instance is bound to the thread that decided; nothing was done.
  * @retval HF_ESTATE      not from hf_tx_decide(), or being finished already.
  * @retval HF_EINVAL, HF_EFORK
  *
