@@ -9,6 +9,8 @@
  *   table 6-3         instance                                ax_reg() answers
  *   D0 unregistered   tx NULL, or a branch that was delisted  TM_OK: a new branch, or the null
  *                                                             XID; TM_JOIN: the branch of before
+ *                                                             TMER_TMERR: what it has a branch in
+ *                                                             is completing, or another's
  *   D1 registered     associated                              TMER_PROTO
  *   D2 suspended      associated, suspended                   TM_RESUME in its own transaction;
  *                                                             else TMER_PROTO
@@ -50,6 +52,19 @@ static int find_caller(int rmid, hf_instance **ret)
     return (*ret)->rm->dynamic ? TM_OK : TMER_TMERR;
 }
 
+/* Has it a branch in a transaction that is completing, as after hf_tx_decide()? Under tm->lock the
+   transaction stays what it is. */
+static bool completes(const hf_instance *instance)
+{
+    hf_tm *tm = instance->rm->tm;
+    bool yes;
+
+    (void)pthread_mutex_lock(&tm->lock);
+    yes = instance->tx != NULL && atomic_load(&instance->tx->phase) == HF__TX_COMPLETING;
+    (void)pthread_mutex_unlock(&tm->lock);
+    return yes;
+}
+
 HF_API int ax_reg(int rmid, XID *xid, long flags)
 {
     hf_instance *instance = NULL;
@@ -68,6 +83,8 @@ HF_API int ax_reg(int rmid, XID *xid, long flags)
         return hf__tx_register(tx, instance, xid);
     if (instance->associated)
         return TMER_PROTO;
+    if (completes(instance))
+        return TMER_TMERR; /* whoever completes it may be calling it now */
     atomic_store(&instance->outside, hf__thread());
     outside_most++;
     memset(xid, 0, sizeof(*xid));

@@ -470,6 +470,30 @@ static void a_transaction_that_can_only_roll_back__takes_no_branch(void **state)
     t_ok(hf_tx_rollback(tx, NULL));
 }
 
+static void between_decide_and_finish__it_does_not_register(void **state)
+{
+    struct world *w = *state;
+    hf_instance *in = start(w, 0);
+    hf_rm_config config = HF_RM_CONFIG_INIT;
+    hf_tx *tx, *rest = NULL;
+
+    config.name = "b";
+    config.xa = fake_switch(B);
+    t_ok(hf_rm_register(w->tm, &config, &w->rm[B]));
+    t_ok(hf_instance_open(w->rm[B], &w->in[B]));
+    t_ok(hf_tx_begin(w->tm, 0, &tx));
+    t_ok(hf_tx_enlist(tx, w->in[B]));
+    assert_int_equal(reg(hf_instance_rmid(in)), TM_OK);
+    t_ok(hf_tx_decide(tx, NULL, &rest));
+    assert_non_null(rest);
+    assert_int_equal(reg(hf_instance_rmid(in)), TMER_TMERR); /* its branch waits for xa_commit */
+    t_ok(hf_tx_finish(rest, NULL));
+    assert_int_equal(reg(hf_instance_rmid(in)), TM_OK);
+    assert_int_equal(dyn.is, D3);
+    assert_int_equal(unreg(hf_instance_rmid(in)), TM_OK);
+    assert_int_equal(dyn.illegal, 0);
+}
+
 /* -- what the routines answer ------------------------------------------------------------------ */
 
 static void wrong_calls__are_answered_as_specified(void **state)
@@ -573,6 +597,7 @@ int main(void)
         T(a_branch_that_was_delisted__is_joined),
         T(while_it_works_outside__nothing_begins_in_the_thread),
         T(a_transaction_that_can_only_roll_back__takes_no_branch),
+        T(between_decide_and_finish__it_does_not_register),
         T(wrong_calls__are_answered_as_specified),
         T(one_rmid__is_opened_in_each_thread),
         T(a_pass__does_not_close_what_its_thread_has_open),
