@@ -427,6 +427,7 @@ static void do_log(struct shell *s, enum hf__act_kind kind)
         rec.decision = HF__COMMIT;
         rec.outcome = HF_COMMITTED;
         rc = rc == HF_OK ? hf__log_decide(tx->tm->log, &rec) : rc;
+        atomic_store_explicit(&tx->committed, rc == HF_OK, memory_order_release);
     } else {
         rec.decision = s->c->decision == HF__COMMIT ? HF__COMMIT : HF__ROLLBACK;
         rec.outcome = (uint8_t)hf__coord_outcome(s->c);

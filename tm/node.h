@@ -157,6 +157,7 @@ struct hf_tx {
     _Atomic int phase; /* enum hf__tx_phase */
     bool watching;     /* a watcher's `before` runs */
     _Atomic bool decided; /* by hf_tx_decide(): hf_tx_finish() is due */
+    _Atomic bool committed; /* the decision is durable */
     hf_sync *syncs; /* inline ones at first */
     unsigned sync_count, sync_room;
     hf_sync inline_syncs[HF__TX_INLINE_SYNCS];
@@ -210,8 +211,9 @@ bool hf__ax_outside(const hf_tm *tm);
 
 /* -- transaction.c ---------------------------------------------------------------------------- */
 
-/* Is it begun by this opening, and not completed? Any thread. */
-bool hf__tx_running(hf_tm *tm, uint64_t sequence);
+/* Is it begun by this opening, and not completed? Then *ret_committed says whether the decision is
+   durable that it commits; may be NULL. Any thread. */
+bool hf__tx_running(hf_tm *tm, uint64_t sequence, bool *ret_committed);
 /* All of them, in no order, and the newest sequence given out. free() them. HF_OK, HF_ENOMEM. */
 int hf__tx_all_running(hf_tm *tm, uint64_t **ret, size_t *ret_count, uint64_t *ret_last);
 /* ax_reg() in the thread's current transaction: TM_OK, TM_JOIN, TM_RESUME, or TMER_... */

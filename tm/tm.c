@@ -173,7 +173,7 @@ static int serve_forget(hf_tm *tm, struct hf__request *q)
                hf__gtrid_incarnation(q->gtrid) == hf__log_incarnation(tm->log);
     int rc = HF_ESTATE; /* its owner is about to write the record again */
 
-    if (!own || !hf__tx_running(tm, hf__gtrid_sequence(q->gtrid)))
+    if (!own || !hf__tx_running(tm, hf__gtrid_sequence(q->gtrid), NULL))
         rc = hf__log_forget(tm->log, q, tm->config.history != HF__HISTORY_NONE);
     if (rc == HF_ENOTFOUND || rc == HF_ESTATE || rc == HF_EIO)
         rc = hf__log_request_answer(tm->log, q->number, rc);
@@ -408,6 +408,7 @@ int hf_tm_outcome(hf_tm *tm, const XID *xid, hf_outcome *ret_outcome)
 {
     const unsigned char *gtrid = NULL;
     uint32_t rm_id, number, incarnation;
+    bool committed = false;
     struct hf__rec rec;
     int rc = hf__tm_check(tm);
 
@@ -423,8 +424,8 @@ int hf_tm_outcome(hf_tm *tm, const XID *xid, hf_outcome *ret_outcome)
     }
     incarnation = hf__gtrid_incarnation(gtrid);
     if (incarnation == hf__log_incarnation(tm->log) &&
-        (hf__log_failed(tm->log) || hf__tx_running(tm, hf__gtrid_sequence(gtrid)))) {
-        *ret_outcome = HF_UNKNOWN;
+        (hf__tx_running(tm, hf__gtrid_sequence(gtrid), &committed) || hf__log_failed(tm->log))) {
+        *ret_outcome = committed ? HF_COMMITTED : HF_UNKNOWN;
         return HF_OK;
     }
     rc = hf__log_find(tm->log, gtrid, &rec);

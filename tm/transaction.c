@@ -66,7 +66,7 @@ static hf_tx **bucket(hf_tm *tm, uint64_t sequence)
     return &tm->running[sequence % HF__TX_BUCKETS];
 }
 
-bool hf__tx_running(hf_tm *tm, uint64_t sequence)
+bool hf__tx_running(hf_tm *tm, uint64_t sequence, bool *ret_committed)
 {
     const hf_tx *tx;
 
@@ -74,6 +74,8 @@ bool hf__tx_running(hf_tm *tm, uint64_t sequence)
     tx = *bucket(tm, sequence);
     while (tx != NULL && hf__gtrid_sequence(tx->gtrid) != sequence)
         tx = tx->next_running;
+    if (tx != NULL && ret_committed != NULL)
+        *ret_committed = atomic_load(&tx->committed);
     (void)pthread_mutex_unlock(&tm->lock);
     return tx != NULL;
 }
@@ -241,6 +243,7 @@ int hf_tx_begin(hf_tm *tm, uint32_t timeout_ms, hf_tx **ret_tx)
     hf__deadline_begin(tx, timeout_ms);
     hf__timeline_begin(&tx->timeline);
     atomic_store(&tx->phase, HF__TX_ACTIVE);
+    atomic_store_explicit(&tx->committed, false, memory_order_relaxed);
     tx->sync_count = tx->count = 0;
     tx->numbers = 0;
     (void)pthread_mutex_lock(&tm->lock);

@@ -156,6 +156,27 @@ static void what_branches_answer__is_the_second_halfs_result(void **state)
     assert_int_equal(fake_in_doubt(A), 0);
 }
 
+static void what_is_decided__is_committed_to_whoever_asks(void **state)
+{
+    struct world *w = *state;
+    hf_tx *tx, *rest;
+    XID xid;
+
+    world_start(w, 2);
+    world_begin(w, 2, &tx);
+    t_ok(hf_tx_xid(tx, &xid));
+    assert_int_equal(world_outcome(w, &xid), HF_UNKNOWN);
+    t_ok(hf_tx_decide(tx, NULL, &rest));
+    assert_int_equal(world_outcome(w, &xid), HF_COMMITTED);
+    fake_answer_once(B, FAKE_COMMIT, 1, XA_HEURRB);
+    t_rc(HF_EHEURISTIC, hf_tx_finish(rest, NULL));
+    assert_int_equal(world_outcome(w, &xid), HF_MIXED);
+    world_begin(w, 2, &tx); /* the same memory, perhaps */
+    t_ok(hf_tx_xid(tx, &xid));
+    assert_int_equal(world_outcome(w, &xid), HF_UNKNOWN);
+    t_ok(hf_tx_rollback(tx, NULL));
+}
+
 static void dies_in_between(void *arg)
 {
     struct world *w = arg;
@@ -187,6 +208,7 @@ int main(void)
         T(another_thread__finishes_it),
         T(another_thread__also_finishes_what_is_bound_to_this_one),
         T(what_branches_answer__is_the_second_halfs_result),
+        T(what_is_decided__is_committed_to_whoever_asks),
         T(a_process_that_dies_in_between__leaves_it_to_recovery),
     };
     return cmocka_run_group_tests_name("tm.decide", tests, NULL, NULL);

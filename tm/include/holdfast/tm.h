@@ -311,6 +311,8 @@ HF_API int hf_tm_close(hf_tm *tm, uint32_t drain_ms, unsigned *ret_left);
  * @param ret_outcome  Written with HF_OK only.
  *
  * @retval HF_OK         HF_UNKNOWN: not decided, or not known until the log is opened again.
+ *                       HF_COMMITTED: decided so, perhaps while branches are still being told (as
+ *                       between hf_tx_decide() and hf_tx_finish()); only heuristics change that.
  * @retval HF_ENOTFOUND  no longer known. That does NOT mean rolled back.
  * @retval HF_EINVAL     not an XID of this node, nor one of the node it is a copy of that its log
  *                       or history knows.
