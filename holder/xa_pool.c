@@ -6,6 +6,10 @@
  * leaves the instance healthy; one whose enlistment failed goes, and a broken one is dead at the
  * next look: by rate, reset or tx_end. tm closes no instance that is enlisted, and the holder
  * destroys none before its transaction is over.
+ *
+ * An instance that has registered outside of transactions (ax_reg) is nobody's to have, and one
+ * that is freed so is given up: its user has left, and its work outside with it. Where all
+ * instances have one rmid (hf_rm_config.one_rmid), a thread gets those that it has opened itself.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -40,10 +44,17 @@ static int rate(void *user, hf_restype type, hf_resid id, int needs_enlist, uint
     hf_instance *instance = instance_of(id);
 
     (void)user, (void)needs_enlist;
-    if (hf_instance_broken(instance))
+    switch (hf_instance_get_state(instance)) {
+    case HF_INSTANCE_BROKEN:
         *ret_rating = HF_RATING_DEAD;
-    else if (hf_xa_type(hf_instance_rm(instance)) == type)
-        *ret_rating = HF_RATING_PERFECT;
+        break;
+    case HF_INSTANCE_GOOD:
+        if (hf_xa_type(hf_instance_rm(instance)) == type)
+            *ret_rating = HF_RATING_PERFECT;
+        break;
+    default: /* not this thread's to have */
+        break;
+    }
     return HF_OK;
 }
 
@@ -79,11 +90,20 @@ static int reset(void *user, hf_resid id)
     const struct pool *pool = user;
     hf_instance *instance = instance_of(id);
 
-    if (hf_instance_broken(instance))
+    int state = hf_instance_get_state(instance);
+
+    if (state == HF_INSTANCE_BROKEN)
         return HF_ERM;
-    if (pool->hooks.reset == NULL)
-        return HF_OK;
-    return pool->hooks.reset(pool->hooks.user, hf_instance_rmid(instance));
+    if (pool->hooks.reset != NULL) {
+        int rc = state == HF_INSTANCE_ELSEWHERE /* it means nothing to this thread */
+                     ? HF_ETHREAD
+                     : pool->hooks.reset(pool->hooks.user, hf_instance_rmid(instance));
+
+        if (rc != HF_OK)
+            return rc;
+        state = hf_instance_get_state(instance); /* that may have ended what was outside */
+    }
+    return state == HF_INSTANCE_OUTSIDE ? HF_EBUSY : HF_OK;
 }
 
 static int validate(void *user, hf_resid id, uint32_t timeout_ms)
@@ -99,8 +119,8 @@ static int suspend(void *user, hf_resid id, hf_tx *tx)
     int rc = hf_tx_delist(tx, instance);
 
     (void)user;
-    if (rc == HF_ENOTFOUND || (rc == HF_ERM && !hf_instance_broken(instance)))
-        return HF_OK; /* not enlisted any more; or the transaction alone is spoilt */
+    if (rc != HF_EBUSY && !hf_instance_broken(instance))
+        return HF_OK; /* it is no longer enlisted; or the transaction is spoilt, or decided */
     return rc;
 }
 
@@ -129,6 +149,8 @@ static int clean(void *user, hf_resid id)
 static int destroy(void *user, hf_resid id)
 {
     (void)user;
+    if (hf_instance_get_state(instance_of(id)) == HF_INSTANCE_OUTSIDE)
+        (void)hf_instance_abandon(instance_of(id)); /* else it could not be closed */
     return hf_instance_close(instance_of(id));
 }
 

@@ -548,7 +548,9 @@ typedef struct hf_xa_hooks {
 /**
  * Make a holder whose resources are instances (hf_instance_open) of resource managers of the
  * manager's tm: its driver is ready-made. A type is a resource manager, hf_xa_type(). A broken
- * instance is never pooled.
+ * instance is never pooled. Nor is one that is freed while it works outside of transactions
+ * (ax_reg): reset failed, and it is given up. Of instances that have one rmid
+ * (hf_rm_config.one_rmid) a thread is given those that it has opened itself.
  *
  * @param hooks  Copied; NULL: none.
  * @retval HF_OK, HF_EINVAL (also if the manager has no tm), HF_ECLOSED, HF_ENOMEM, HF_EFORK, HF_EIO
