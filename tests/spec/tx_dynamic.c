@@ -8,6 +8,7 @@
 #include "support/t.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 
 #include "holdfast/config.h"
 #include "tx.h"
@@ -127,6 +128,30 @@ static void while_it_works_outside__TX_OUTSIDE(void **state)
     assert_int_equal(tx_commit(), TX_OK);
 }
 
+static void *ends_while_it_works_outside(void *arg)
+{
+    (void)arg;
+    return tx_open() == TX_OK && work() == TM_OK && xid->formatID == -1 ? &work : NULL;
+}
+
+/* Nobody can call ax_unreg for it any more, and it must not keep the node open for ever. */
+static void a_thread_that_ends_while_it_works_outside__is_closed(void **state)
+{
+    pthread_t thread;
+    void *ret = NULL;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, ends_while_it_works_outside, NULL), 0);
+    assert_int_equal(pthread_join(thread, &ret), 0);
+    assert_non_null(ret);
+    assert_int_equal(tx_close(), TX_OK);
+    assert_null(hf_opened_tm());
+    assert_int_equal(tx_open(), TX_OK);
+    assert_int_equal(tx_begin(), TX_OK);
+    assert_int_equal(work(), TM_OK);
+    assert_int_equal(tx_commit(), TX_OK);
+}
+
 static void after_tx_close__nothing_registers(void **state)
 {
     (void)state;
@@ -144,6 +169,7 @@ int main(int argc, char **argv)
         T(without_work__it_takes_no_part),
         T(chained_transactions__have_branches_of_their_own),
         T(while_it_works_outside__TX_OUTSIDE),
+        T(a_thread_that_ends_while_it_works_outside__is_closed),
         T(after_tx_close__nothing_registers),
     };
 

@@ -8,8 +8,9 @@
  * hangs, stays, with no threads, and the next tx_open tries again.
  *
  * What a thread has is in a structure of its own, which only that thread touches. When a thread
- * ends without tx_close, a destructor rolls its transaction back and closes for it. In a child
- * after fork there is no node and no thread has anything: what the parent had is left alone.
+ * ends without tx_close, a destructor rolls its transaction back, gives up what works outside of
+ * transactions, and closes for it. In a child after fork there is no node and no thread has
+ * anything: what the parent had is left alone.
  *
  * The globals here are the node, the host's callback, and each thread's pointer to its own.
  */
@@ -109,6 +110,21 @@ static void in_child(void)
     (void)pthread_mutex_unlock(&lock);
 }
 
+/* Work outside of transactions: only the thread that ends could have ended it, and until then its
+   instance could not be closed, nor the node. */
+static void give_up_outside(struct hf__tx_thread *t)
+{
+    for (unsigned i = 0; i < t->count; i++) {
+        hf_instance *instance = t->slots[i].instance;
+
+        if (instance == NULL || hf_instance_get_state(instance) != HF_INSTANCE_OUTSIDE)
+            continue;
+        hf__tx_tell(HF_LOG_WARNING, "a thread ended while %s worked outside of transactions",
+                    hf_rm_name(t->slots[i].rm));
+        (void)hf_instance_abandon(instance); /* cannot fail: it is OUTSIDE */
+    }
+}
+
 static void at_thread_end(void *arg)
 {
     struct hf__tx_thread *t = arg;
@@ -120,6 +136,7 @@ static void at_thread_end(void *arg)
         (void)hf_tx_rollback(t->tx, NULL); /* what it leaves, recovery finds */
         t->tx = NULL;
     }
+    give_up_outside(t);
     (void)hf__tx_thread_close(t);
 }
 
