@@ -1,9 +1,12 @@
 /*
  * tm/deadline.c - transactions whose time is over.
  *
- *   begin -> WAITING -- its time is over --> QUEUED -- a tick takes it --> CANCELLING -> OVER
- *               |                              |                               |
- *               '---- completion: OVER --------'                    completion waits for OVER
+ *   begin -> WAITING ---- its time is over ---> QUEUED ---- a tick takes it ---> CANCELLING
+ *                                                  ^                                 |
+ *                                                  '-- a pause is over -- REPEATING -+- OVER
+ *
+ * From CANCELLING it comes to REPEATING as long as an instance is in use, else to OVER. Completion
+ * puts it into OVER, and waits while it is CANCELLING.
  *
  * A deadline only marks: the transaction is rollback-only from then on, what runs in its instances
  * is asked to stop, and the owner rolls it back at its next call. No other thread ends an active
@@ -18,7 +21,12 @@
  *       waits while it is CANCELLING. So a cancel never hits what an instance does next.
  *   D3  Marking happens under tm->lock, and so does adding a branch to a transaction that has a
  *       deadline: either the cancels see the branch, or hf_tx_enlist() sees the mark.
- *   D4  tm->next_expiry_ms is never later than the first time at which something expires.
+ *   D4  tm->next_expiry_ms is never later than the first time at which something expires, or a
+ *       cancel is due again.
+ *   D5  A cancel is for an instance in use, whose transaction is not completing. One that comes
+ *       before the server has begun with what it should stop is lost: so it comes again, after a
+ *       pause that grows, and is as long as the last one took, so that cancels that are slow
+ *       take half of a tick's time at most.
  *
  * Cost: none without a deadline. With one, tm->lock once more for each branch and for the
  * completion; a pass over the running transactions when next_expiry_ms has come.
@@ -26,6 +34,8 @@
  * Threads: any; several may cancel at once, each transaction by one of them.
  */
 #include "completion.h"
+
+enum { PAUSE_FIRST_MS = 50, PAUSE_MAX_MS = 1000 }; /* between the cancels of one transaction */
 
 static bool is_over(const hf_tx *tx, uint64_t now)
 {
@@ -48,6 +58,7 @@ void hf__deadline_begin(hf_tx *tx, uint32_t timeout_ms)
 {
     tx->deadline_ms = timeout_ms != 0 ? hf__monotonic_ms() + timeout_ms : 0;
     tx->expiry = HF__EXPIRY_WAITING;
+    tx->cancels = 0;
 }
 
 void hf__deadline_listed(hf_tx *tx)
@@ -94,6 +105,26 @@ bool hf__deadline_leave(hf_tx *tx)
 
 /* -- for the tick ----------------------------------------------------------------------------- */
 
+/* When it has to be looked at, for one that waits for a time; UINT64_MAX: never. */
+static uint64_t due_at(const hf_tx *tx)
+{
+    if (tx->deadline_ms == 0)
+        return UINT64_MAX;
+    if (tx->expiry == HF__EXPIRY_REPEATING)
+        return tx->cancel_at_ms;
+    return tx->expiry == HF__EXPIRY_WAITING ? tx->deadline_ms + 1 : UINT64_MAX;
+}
+
+static void enqueue(hf_tm *tm, hf_tx *tx)
+{
+    tx->expiry = HF__EXPIRY_QUEUED;
+    tx->next_expired = tm->expired;
+    tx->expired_at = &tm->expired;
+    if (tm->expired != NULL)
+        tm->expired->expired_at = &tx->next_expired;
+    tm->expired = tx;
+}
+
 /* Queue what is over, and find when the next one will be. Under tm->lock. */
 static void queue_expired(hf_tm *tm, uint64_t now)
 {
@@ -101,22 +132,14 @@ static void queue_expired(hf_tm *tm, uint64_t now)
 
     for (unsigned i = 0; i < HF__TX_BUCKETS; i++) {
         for (hf_tx *tx = tm->running[i]; tx != NULL; tx = tx->next_running) {
-            if (tx->deadline_ms == 0 || tx->expiry != HF__EXPIRY_WAITING)
-                continue;
-            if (!is_over(tx, now)) {
-                next = next < tx->deadline_ms + 1 ? next : tx->deadline_ms + 1;
-                continue;
-            }
-            if (!mark(tx)) {
+            uint64_t due = due_at(tx);
+
+            if (due > now)
+                next = next < due ? next : due;
+            else if (mark(tx))
+                enqueue(tm, tx);
+            else
                 tx->expiry = HF__EXPIRY_OVER; /* completing */
-                continue;
-            }
-            tx->expiry = HF__EXPIRY_QUEUED;
-            tx->next_expired = tm->expired;
-            tx->expired_at = &tm->expired;
-            if (tm->expired != NULL)
-                tm->expired->expired_at = &tx->next_expired;
-            tm->expired = tx;
         }
     }
     tm->next_expiry_ms = next;
@@ -137,17 +160,38 @@ static bool instance_at(hf_tx *tx, unsigned i, hf_instance **ret, bool *ret_in_u
     return more;
 }
 
-static void cancel(hf_tx *tx)
+/* Cancel what is in use; false: there is nothing. */
+static bool cancel(hf_tx *tx)
 {
     hf_instance *instance;
-    bool in_use;
+    bool in_use, any = false;
 
     for (unsigned i = 0; instance_at(tx, i, &instance, &in_use); i++) {
         const hf_rm *rm = instance->rm;
 
-        if (in_use && rm->ext.cancel != NULL)
-            (void)rm->ext.cancel(rm->ext_user, instance->rmid); /* the owner ends it either way */
+        if (!in_use || rm->ext.cancel == NULL)
+            continue;
+        any = true;
+        (void)rm->ext.cancel(rm->ext_user, instance->rmid); /* the owner ends it either way */
     }
+    return any;
+}
+
+/* The cancels of one that began then have returned. Under tm->lock. */
+static void plan_next(hf_tx *tx, uint64_t began)
+{
+    hf_tm *tm = tx->tm;
+    uint64_t now = hf__monotonic_ms();
+    uint64_t pause = (uint64_t)PAUSE_FIRST_MS << tx->cancels;
+
+    if (pause < PAUSE_MAX_MS)
+        tx->cancels++;
+    else
+        pause = PAUSE_MAX_MS;
+    tx->expiry = HF__EXPIRY_REPEATING;
+    tx->cancel_at_ms = now + (pause > now - began ? pause : now - began);
+    if (tx->cancel_at_ms < tm->next_expiry_ms)
+        tm->next_expiry_ms = tx->cancel_at_ms;
 }
 
 void hf__deadline_expire(hf_tm *tm)
@@ -159,12 +203,18 @@ void hf__deadline_expire(hf_tm *tm)
     if (now >= tm->next_expiry_ms)
         queue_expired(tm, now);
     while ((tx = tm->expired) != NULL) {
+        bool again;
+
         unqueue(tx);
         tx->expiry = HF__EXPIRY_CANCELLING;
         (void)pthread_mutex_unlock(&tm->lock);
-        cancel(tx);
+        now = hf__monotonic_ms();
+        again = cancel(tx);
         (void)pthread_mutex_lock(&tm->lock);
-        tx->expiry = HF__EXPIRY_OVER;
+        if (again)
+            plan_next(tx, now);
+        else
+            tx->expiry = HF__EXPIRY_OVER;
         (void)pthread_cond_broadcast(&tm->changed);
     }
     (void)pthread_mutex_unlock(&tm->lock);

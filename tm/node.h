@@ -50,6 +50,7 @@ enum hf__expiry {
     HF__EXPIRY_WAITING,
     HF__EXPIRY_QUEUED,     /* in tm->expired */
     HF__EXPIRY_CANCELLING, /* a thread is in a cancel hook for it */
+    HF__EXPIRY_REPEATING,  /* cancelled, and still in use: due again */
     HF__EXPIRY_OVER
 };
 
@@ -125,8 +126,8 @@ struct hf_instance {
     /* The thread that has it in use, from enlist to delist; 0: none. Until that thread puts 0 here,
        no completion begins, so that tx stays what it is. */
     _Atomic uint64_t user;
-    uint64_t opener;  /* the thread that called xa_open */
-    uint64_t opening; /* which xa_open it has; rm->one_rmid: with others of that thread */
+    uint64_t opener;           /* the thread that called xa_open */
+    uint64_t opening;          /* which xa_open it has; rm->one_rmid: with others of that thread */
     hf_instance *next_of_rmid; /* instance.c's registry */
     /* The thread that ax_reg() gave the null XID, until ax_unreg(), or until it is given up; 0:
        none. */
@@ -148,17 +149,19 @@ struct hf_tx {
     hf_tx *next_of_thread; /* the owner's list of current transactions */
     /* The owner, a thread; 0: suspended. Changes under tm->lock. */
     _Atomic uint64_t owner;
-    uint64_t bound_to;    /* tm->lock: the one thread that may resume it; 0: any */
-    uint64_t deadline_ms; /* monotonic; 0: none */
-    hf_tx *next_expired;  /* tm->lock */
-    hf_tx **expired_at;   /* tm->lock: what points to it in tm->expired */
-    uint8_t expiry;       /* tm->lock: enum hf__expiry */
+    uint64_t bound_to;     /* tm->lock: the one thread that may resume it; 0: any */
+    uint64_t deadline_ms;  /* monotonic; 0: none */
+    hf_tx *next_expired;   /* tm->lock */
+    hf_tx **expired_at;    /* tm->lock: what points to it in tm->expired */
+    uint64_t cancel_at_ms; /* tm->lock; monotonic: the next cancel, if REPEATING */
+    uint8_t expiry;        /* tm->lock: enum hf__expiry */
+    uint8_t cancels;       /* tm->lock: how often it was cancelled, up to a few */
     unsigned char gtrid[HF__GTRID_SIZE];
-    _Atomic int phase; /* enum hf__tx_phase */
-    bool watching;     /* a watcher's `before` runs */
-    _Atomic bool decided; /* by hf_tx_decide(): hf_tx_finish() is due */
+    _Atomic int phase;      /* enum hf__tx_phase */
+    bool watching;          /* a watcher's `before` runs */
+    _Atomic bool decided;   /* by hf_tx_decide(): hf_tx_finish() is due */
     _Atomic bool committed; /* the decision is durable */
-    hf_sync *syncs; /* inline ones at first */
+    hf_sync *syncs;         /* inline ones at first */
     unsigned sync_count, sync_room;
     hf_sync inline_syncs[HF__TX_INLINE_SYNCS];
     struct hf__branch *branches; /* as many members; inline ones at first */

@@ -105,9 +105,11 @@ typedef struct hf_rm_ext {
         probe(); a branch without a decision has no token. */
     int (*detach)(void *user, int rmid, const XID *xid, const void *token, size_t token_size);
     /** Stop what the instance is doing: its transaction's time is over. The one hook that is called
-        while another thread works; it may come when nothing runs. The transaction's completion
-        waits for it, so it should not take long, and must not complete a transaction. What it
-        returns changes nothing. */
+        while another thread works; it may come when nothing runs. It comes again, after 50 ms at
+        first and then ever less often, to once a second, as long as the instance is in use and no
+        completion has begun: so one that comes before the work has begun at the server does not
+        have to be remembered. The transaction's completion waits for it, so it should not take
+        long, and must not complete a transaction. What it returns changes nothing. */
     int (*cancel)(void *user, int rmid);
     /** The native code and text of rmid's last failure, without secrets. */
     int (*error)(void *user, int rmid, int *ret_native, char *ret_text, size_t text_size);
@@ -258,8 +260,8 @@ HF_API int hf_tm_start(hf_tm *tm, uint32_t wait_ms) HF_MUST_CHECK;
  * operators. For hosts without our thread.
  *
  * @param ret_next_ms  Milliseconds after which to call again: at the latest when the next running
- *                     transaction's time is over. One that begins later with less time is noticed
- *                     at that call, or by its owner. May be NULL.
+ *                     transaction's time is over, or a cancel is due again. One that begins later
+ *                     with less time is noticed at that call, or by its owner. May be NULL.
  *
  * @retval HF_OK
  * @retval HF_ESTATE  not started, or closing; work whose time is over was cancelled all the same.
