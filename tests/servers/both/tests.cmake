@@ -1,0 +1,32 @@
+# Against a PostgreSQL and a MariaDB of each test's own, where both are installed.
+
+if(NOT TARGET holdfast_postgres_static OR NOT TARGET holdfast_mariadb_static)
+    return()
+endif()
+find_program(hf_initdb initdb
+    PATHS /usr/lib/postgresql/17/bin /usr/lib/postgresql/16/bin /usr/lib/postgresql/15/bin)
+if(NOT hf_initdb)
+    return()
+endif()
+
+function(hf_both_test name)
+    set(sources "")
+    foreach(source IN ITEMS "both/${name}.c" ${ARGN})
+        hf_test_source(path servers "${source}")
+        list(APPEND sources "${path}")
+    endforeach()
+    hf_test_program(servers_both_${name} servers "${sources}"
+        "holdfast_postgres_static;holdfast_mariadb_static;PkgConfig::libpq;PkgConfig::LIBMARIADB")
+    add_test(NAME servers.both_${name}
+        COMMAND "${PROJECT_SOURCE_DIR}/tests/servers/postgres/with_postgres.sh"
+            "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/tests/support/with_mariadb.sh"
+            $<TARGET_FILE:servers_both_${name}>)
+    math(EXPR timeout "300 * ${hf_test_slower}")
+    set_tests_properties(servers.both_${name} PROPERTIES LABELS servers TIMEOUT ${timeout})
+endfunction()
+
+hf_both_test(frozen)
+if(TARGET txctl)
+    target_compile_definitions(servers_both_frozen PRIVATE TXCTL="$<TARGET_FILE:txctl>")
+    add_dependencies(servers_both_frozen txctl)
+endif()
