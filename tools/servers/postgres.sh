@@ -117,6 +117,12 @@ postgres_stop()
     return 0
 }
 
+# A dead process that init has not waited for yet does not count: it holds nothing any more.
+postgres_runs() # postgres_runs PID
+{
+    kill -0 "$1" 2>/dev/null && ! grep -qs '^State:.*Z' "/proc/$1/status"
+}
+
 postgres_kill()
 {
     local pid=${postgres_pid[$1]} children child
@@ -125,7 +131,7 @@ postgres_kill()
     wait "$pid" 2>/dev/null
     # They see that it is gone, and go; a new one refuses to start before that.
     for child in $children; do
-        while kill -0 "$child" 2>/dev/null; do
+        while postgres_runs "$child"; do
             sleep 0.01
         done
     done
