@@ -45,6 +45,8 @@ postgres_configure() # postgres_configure DIR SETTING...
         echo "max_connections = 100"
         echo "shared_buffers = 32MB"
         echo "wal_level = replica"
+        # After a crash one call, and not one for each of a thousand files. Since version 14.
+        [ "$(basename "${postgres_bin%/bin}")" -lt 14 ] || echo "recovery_init_sync_method = syncfs"
         for setting in "$@"; do
             echo "$setting"
         done

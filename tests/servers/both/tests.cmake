@@ -26,6 +26,7 @@ function(hf_both_test name)
 endfunction()
 
 hf_both_test(frozen)
+hf_both_test(kills)
 if(TARGET txctl)
     target_compile_definitions(servers_both_frozen PRIVATE TXCTL="$<TARGET_FILE:txctl>")
     add_dependencies(servers_both_frozen txctl)
