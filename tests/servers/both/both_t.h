@@ -16,6 +16,8 @@
 
 #include <signal.h>
 
+#include "holdfast/internal/fault.h"
+
 enum { PASSES_MAX = 200, SETTLE_MS_MAX = 5000, STORES = 2 };
 
 struct store {
@@ -210,6 +212,17 @@ static inline int teardown(void **state)
     t_dir_remove(n->dir);
     free(n);
     return 0;
+}
+
+/* With --plant BUG: 1, and the bug is planted. The one test that is then run has to fail. */
+static inline int plant(int argc, char **argv)
+{
+    if (argc != 3 || strcmp(argv[1], "--plant") != 0)
+        return 0;
+#ifdef HF_FAULTS
+    hf__bug_plant(argv[2]);
+#endif
+    return 1;
 }
 
 #endif

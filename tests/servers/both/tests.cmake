@@ -31,3 +31,19 @@ if(TARGET txctl)
     target_compile_definitions(servers_both_frozen PRIVATE TXCTL="$<TARGET_FILE:txctl>")
     add_dependencies(servers_both_frozen txctl)
 endif()
+
+# And that they notice.
+if(HOLDFAST_FAULTS AND NOT HOLDFAST_SANITIZE)
+    foreach(planted IN ITEMS frozen:nota-is-done kills:rmfail-is-done)
+        string(REPLACE ":" ";" planted "${planted}")
+        list(GET planted 0 name)
+        list(GET planted 1 bug)
+        add_test(NAME servers.both_${name}.catches.${bug}
+            COMMAND "${PROJECT_SOURCE_DIR}/tests/crash/must_fail.sh" "1 FAILED TEST(S)"
+                "${PROJECT_SOURCE_DIR}/tests/servers/postgres/with_postgres.sh"
+                "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/tests/support/with_mariadb.sh"
+                $<TARGET_FILE:servers_both_${name}> --plant ${bug})
+        set_tests_properties(servers.both_${name}.catches.${bug} PROPERTIES
+            LABELS servers TIMEOUT 300)
+    endforeach()
+endif()
