@@ -42,9 +42,11 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include <errmsg.h>
 #include <mysqld_error.h>
 
 #include "answers.h"
+#include "cut.h"
 #include "message.h"
 #include "recover.h"
 #include "store.h"
@@ -92,7 +94,9 @@ static int end_it(struct my_session *s, const XID *xid, unsigned *why)
     unsigned native;
 
     hf__my_message_end(sql, xid);
+    MY_CUT("mariadb:end-sending", s);
     native = hf__my_session_run(s, sql);
+    MY_CUT("mariadb:ended", s);
     if (why != NULL && *why == ER_SP_DOES_NOT_EXIST && native == ER_XAER_RMFAIL &&
         strstr(mysql_error(s->conn), "ROLLBACK ONLY") != NULL)
         *why = hf__my_answers_kind(s->user_error) == MY_NO ? s->user_error : ER_XA_RBROLLBACK;
@@ -109,7 +113,9 @@ static int give_up(struct my_session *s, unsigned why, int was_committing)
     if (!end_it(s, &s->op_xid, &why))
         return hf__my_session_lose(s);
     hf__my_message_rollback(sql, &s->op_xid);
+    MY_CUT("mariadb:give-up-sending", s);
     native = hf__my_session_run(s, sql);
+    MY_CUT("mariadb:gave-up", s);
     switch (hf__my_answers_kind(native)) {
     case MY_FINE:
     case MY_NO:
@@ -198,7 +204,7 @@ static int finish_commit(struct my_session *s, unsigned native)
         rc = own ? XA_OK : verify(s);
         break;
     case MY_LOST:
-        return hf__my_session_lose(s);
+        return HF_BUG("mariadb-lost-is-done") ? XA_OK : hf__my_session_lose(s);
     case MY_NOTA:
         rc = XAER_NOTA; /* and nobody holds it: that was looked at before */
         break;
@@ -255,20 +261,29 @@ static int finish(struct my_session *s, enum my_op op, unsigned native)
 
 /* -- asking ------------------------------------------------------------------------------------ */
 
+static unsigned take_answer(struct my_session *s, enum my_op op)
+{
+    unsigned native = hf__my_session_answer(s);
+
+    return hf__my_cut_op(s, op, MY_ANSWERED) ? CR_SERVER_LOST : native;
+}
+
 static int ask(struct my_session *s, enum my_op op, const XID *xid, const char *sql, long flags)
 {
     unsigned native;
 
     s->op_xid = *xid;
     s->user_error = mysql_errno(s->conn);
+    (void)hf__my_cut_op(s, op, MY_SENDING);
     native = hf__my_session_send(s, sql);
+    (void)hf__my_cut_op(s, op, MY_SENT);
     if (native == 0 && (flags & TMASYNC) != 0) {
         s->op = op;
         s->handle = next_handle();
         return s->handle;
     }
     if (native == 0)
-        native = hf__my_session_answer(s);
+        native = take_answer(s, op);
     return finish(s, op, native);
 }
 
@@ -291,7 +306,7 @@ int hf__my_branch_complete(struct my_session *s, int *handle, int *ret_answer, l
     if ((flags & TMNOWAIT) != 0 && poll(&waiting, 1, 0) == 0)
         return XA_RETRY;
     s->op = MY_OP_NONE;
-    *ret_answer = finish(s, op, hf__my_session_answer(s));
+    *ret_answer = finish(s, op, take_answer(s, op));
     return XA_OK;
 }
 

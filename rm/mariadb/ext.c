@@ -21,6 +21,7 @@
 #include <mysqld_error.h>
 
 #include "answers.h"
+#include "cut.h"
 #include "holdfast/mariadb.h"
 #include "message.h"
 #include "recover.h"
@@ -119,7 +120,9 @@ static int hook_detach(void *user, int rmid, const XID *xid, const void *token, 
     if (hf__my_session_same(&s->xid, xid))
         return HF_ESTATE; /* that would be this one */
     hf__my_message_kill(sql, xid, 0);
+    MY_CUT("mariadb:detach-sending", s);
     native = hf__my_session_run(s, sql);
+    MY_CUT("mariadb:detach-answered", s);
     if (native != 0 && native != ER_NO_SUCH_THREAD)
         return hf__my_answers_kind(native) == MY_LOST ? (hf__my_session_lose(s), HF_ERM) : HF_ERM;
     hf__my_message_holder(sql, xid);
@@ -129,6 +132,7 @@ static int hook_detach(void *user, int rmid, const XID *xid, const void *token, 
             break;
         (void)nanosleep(&pause, NULL);
     }
+    MY_CUT("mariadb:detached", s);
     return native == 0 && holder == 0 ? HF_OK : HF_ERM;
 }
 
@@ -152,6 +156,7 @@ static int hook_cancel(void *user, int rmid)
     if (conn == NULL)
         return HF_ERM;
     hf__my_message_kill(sql, &xid, 1);
+    HF_FAULT("mariadb:cancelling");
     rc = mysql_query(conn, sql) == 0 || mysql_errno(conn) == ER_NO_SUCH_THREAD ? HF_OK : HF_ERM;
     if (rc != HF_OK)
         hf__my_words_note((int)mysql_errno(conn), mysql_error(conn));

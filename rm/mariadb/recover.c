@@ -32,6 +32,7 @@
 
 #include <errmsg.h>
 
+#include "cut.h"
 #include "message.h"
 #include "words.h"
 
@@ -71,11 +72,14 @@ static int read_xid(MYSQL_ROW row, const unsigned long *sizes, XID *ret)
 unsigned hf__my_recover_list(struct my_session *s, XID **ret, size_t *ret_count)
 {
     MYSQL_RES *res = NULL;
-    unsigned native = hf__my_session_query(s, "XA RECOVER", &res);
     size_t count = 0;
+    unsigned native;
     MYSQL_ROW row;
     XID *list;
 
+    MY_CUT("mariadb:scan-sending", s);
+    native = hf__my_session_query(s, "XA RECOVER", &res);
+    MY_CUT("mariadb:scan-answered", s);
     if (native != 0)
         return native;
     list = calloc((size_t)mysql_num_rows(res) + 1, sizeof(*list));
@@ -94,7 +98,7 @@ unsigned hf__my_recover_list(struct my_session *s, XID **ret, size_t *ret_count)
         return native;
     }
     *ret = list;
-    *ret_count = count;
+    *ret_count = HF_BUG("mariadb-scan-skips") ? 0 : count;
     return 0;
 }
 
@@ -128,7 +132,9 @@ static unsigned is_held(struct my_session *s, const XID *xid, int *ret)
     unsigned native;
 
     hf__my_message_holder(sql, xid);
+    MY_CUT("mariadb:look-sending", s);
     native = hf__my_session_number(s, sql, &holder);
+    MY_CUT("mariadb:looked", s);
     *ret = holder != 0;
     return native;
 }

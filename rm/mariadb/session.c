@@ -39,6 +39,7 @@
 #include <errmsg.h>
 
 #include "answers.h"
+#include "cut.h"
 #include "words.h"
 
 enum { BUCKETS = 256, CONNECT_TIMEOUT_S = 10, VERSION_MIN = 100500 };
@@ -227,9 +228,11 @@ int hf__my_session_open(int rmid, const char *info)
         rc = XAER_INVAL;
         goto fail;
     }
+    HF_FAULT("mariadb:connecting");
     s->conn = hf__my_session_connect(&s->options);
     if (s->conn == NULL)
         goto fail;
+    MY_CUT("mariadb:connected", s);
     s->thread_id = mysql_thread_id(s->conn);
     s->autocommits = (s->conn->server_status & SERVER_STATUS_AUTOCOMMIT) != 0;
     s->schema = strdup(s->conn->db != NULL ? s->conn->db : "");

@@ -27,6 +27,7 @@
 #include <mysqld_error.h>
 
 #include "answers.h"
+#include "cut.h"
 #include "message.h"
 #include "words.h"
 
@@ -51,9 +52,12 @@ static void quiet(struct my_session *s)
 static unsigned read_identity(struct my_session *s, unsigned char ret_id[MY_IDENTITY_SIZE])
 {
     MYSQL_RES *res = NULL;
-    unsigned native = hf__my_session_query(s, "SELECT id FROM holdfast_identity", &res);
+    unsigned native;
     MYSQL_ROW row;
 
+    MY_CUT("mariadb:identity-sending", s);
+    native = hf__my_session_query(s, "SELECT id FROM holdfast_identity", &res);
+    MY_CUT("mariadb:identity-answered", s);
     if (native != 0)
         return native;
     row = mysql_fetch_row(res);
@@ -84,6 +88,7 @@ static unsigned make_identity(struct my_session *s)
     for (size_t i = 0; i < sizeof(id); i++)
         p += sprintf(p, "%02x", id[i]);
     (void)sprintf(p, "')");
+    MY_CUT("mariadb:identity-making", s);
     native = hf__my_session_run(s, sql);
     quiet(s);
     return native;
@@ -148,7 +153,9 @@ static unsigned make_marker(struct my_session *s)
                        "made TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, INDEX (made)) "
                        "ENGINE=InnoDB COMMENT='of Holdfast: commits that it can prove'",
                        s->marker);
+        MY_CUT("mariadb:marker-making", s);
         native = hf__my_session_run(s, sql);
+        MY_CUT("mariadb:marker-made", s);
     }
     return native == 0 ? clean_markers(s) : native;
 }
@@ -183,7 +190,9 @@ unsigned hf__my_store_marked(struct my_session *s, const XID *xid, int *ret)
     if (!s->options.marker || s->marker[0] == '\0')
         return 0;
     hf__my_message_marked(sql, xid, s->marker);
+    MY_CUT("mariadb:proof-sending", s);
     native = hf__my_session_number(s, sql, &found);
+    MY_CUT("mariadb:proof-answered", s);
     quiet(s);
     *ret = native == 0 && found == 1;
     return native;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "association.h"
+#include "cut.h"
 #include "failure.h"
 #include "holdfast/postgres.h"
 #include "operation.h"
@@ -81,6 +82,7 @@ static PGresult *take_own(struct pg_rmid *e, int between)
             PQclear(PQgetResult(e->conn));
     }
     e->own = 0;
+    PG_CUT("postgres:begun", e);
     if (good == OWN_RESULTS) {
         e->branch.begun = 1;
         return NULL;
@@ -133,7 +135,9 @@ static PGresult *first_exec(struct pg_rmid *e, const char *command)
     at = hf__pg_session_begin_text(e, sql);
     memcpy(sql + at, ";\n", 2);
     memcpy(sql + at + 2, command, size + 1);
+    PG_CUT("postgres:begin-sending", e);
     sent = PQsendQuery(e->conn, sql);
+    PG_CUT("postgres:begin-sent", e);
     if (sql != small)
         free(sql);
     if (!sent) {

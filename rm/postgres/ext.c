@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cut.h"
 #include "failure.h"
 #include "holdfast/postgres.h"
 #include "operation.h"
@@ -87,7 +88,9 @@ static int ext_identity(void *user, int rmid, unsigned char ret_id[HF_IDENTITY_S
     (void)user;
     if (rc != HF_OK)
         return rc;
+    PG_CUT("postgres:identity-sending", e);
     result = ask(e, sql, 2, "identity");
+    PG_CUT("postgres:identity-answered", e);
     if (result == NULL)
         return HF_ERM;
     memset(ret_id, 0, HF_IDENTITY_SIZE);
@@ -215,7 +218,9 @@ static int probe_prepared(struct pg_rmid *e, const char *gid, enum hf_probe *ret
                    "pg_catalog.pg_prepared_xacts AS x WHERE pg_catalog.texteq(x.gid, '%s') AND "
                    "pg_catalog.nameeq(x.database, pg_catalog.current_database()))",
                    gid);
+    PG_CUT("postgres:probe-sending", e);
     result = ask(e, sql, 2, "probe");
+    PG_CUT("postgres:probe-answered", e);
     if (result == NULL)
         return HF_ERM;
     if (strcmp(PQgetvalue(result, 0, 0), "f") != 0) {
@@ -245,7 +250,9 @@ static int probe(struct pg_rmid *e, const char *gid, const void *token, size_t t
                    "pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), "
                    "pg_catalog.pg_current_wal_insert_lsn()",
                    (unsigned long long)t.xid);
+    PG_CUT("postgres:proof-sending", e);
     result = ask(e, sql, 4, "probe");
+    PG_CUT("postgres:proof-answered", e);
     if (result == NULL) /* 22023: the id was not given out here */
         return hf__pg_session_broken(e) ? HF_ERM : HF_OK;
     *ret = judge(e, result, &t);
@@ -288,6 +295,8 @@ static int ext_cancel(void *user, int rmid)
     if (e == NULL)
         return HF_EINVAL;
     atomic_store(&e->cancelled, 1); /* before: no statement that begins later is missed by both */
+    if (HF_FAULT_FAILS("postgres:cancelling"))
+        return HF_ERM;
     return PQcancel(e->cancel, text, sizeof(text)) == 1 ? HF_OK : HF_ERM;
 }
 

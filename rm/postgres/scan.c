@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cut.h"
 #include "failure.h"
 #include "session.h"
 
@@ -38,7 +39,8 @@ static long take(struct pg_scan *scan, const PGresult *result)
         return -1;
     for (int i = 0; i < rows; i++)
         if (!PQgetisnull(result, i, 1))
-            count += hf__pg_gid_parse(PQgetvalue(result, i, 1), &scan->xids[count]) == 0;
+            count += hf__pg_gid_parse(PQgetvalue(result, i, 1), &scan->xids[count]) == 0 &&
+                     !HF_BUG("postgres-scan-skips");
     return count;
 }
 
@@ -49,7 +51,9 @@ int hf__pg_scan_begin(struct pg_rmid *entry)
     int rc = XAER_RMERR;
 
     hf__pg_scan_end(entry);
+    PG_CUT("postgres:scan-sending", entry);
     result = hf__pg_session_query(entry, list);
+    PG_CUT("postgres:scan-answered", entry);
     if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) < 1) {
         hf__pg_failure_result(entry->conn, result, "list prepared transactions");
         if (hf__pg_session_broken(entry))

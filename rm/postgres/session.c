@@ -24,6 +24,7 @@
 #include <poll.h>
 #include <time.h>
 
+#include "cut.h"
 #include "failure.h"
 
 /* pg_current_xact_id() came with 13. */
@@ -124,7 +125,9 @@ int hf__pg_session_open(struct pg_rmid *entry, const struct pg_openstring *open)
     }
     PQconninfoFree(options);
     entry->unsafe = open->unsafe;
+    HF_FAULT("postgres:connecting");
     entry->conn = connect_to(open->conninfo);
+    PG_CUT("postgres:connected", entry);
     if (PQstatus(entry->conn) != CONNECTION_OK) {
         hf__pg_failure_connection(entry->conn, "connect");
     } else if (PQserverVersion(entry->conn) < SERVER_VERSION_MIN) {
@@ -199,7 +202,9 @@ int hf__pg_session_begin(struct pg_rmid *entry)
     int rc = XA_OK;
 
     (void)hf__pg_session_begin_text(entry, sql);
+    PG_CUT("postgres:begin-sending", entry);
     result = hf__pg_session_query(entry, sql);
+    PG_CUT("postgres:begun", entry);
     if (PQresultStatus(result) != PGRES_COMMAND_OK) {
         hf__pg_failure_result(entry->conn, result, "begin");
         rc = hf__pg_session_broken(entry) ? hf__pg_session_fail(entry) : XAER_RMERR;

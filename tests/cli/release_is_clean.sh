@@ -29,8 +29,9 @@ bad()
     echo "release_is_clean: $1"
 }
 
-# Each string that HF_FAULT("..."), HF_FAULT_FAILS("...") or HF_BUG("...") has in the rooms.
-grep -rhoE --include='*.c' 'HF_(FAULT|FAULT_FAILS|BUG)\("[^"]+"\)' \
+# Each string that HF_FAULT("..."), HF_FAULT_FAILS("..."), HF_BUG("...") and the rooms' own forms of
+# them have.
+grep -rhoE --include='*.c' '(HF_(FAULT|FAULT_FAILS|BUG)|[A-Z]+_CUT)\("[^"]+"[,)]' \
     "$source/tm" "$source/rm" "$source/holder" 2>/dev/null |
     sed 's/^[^"]*"\(.*\)".*$/\1/' | sort -u >"$dir/names"
 if [ "$(wc -l <"$dir/names")" -ge 10 ]; then

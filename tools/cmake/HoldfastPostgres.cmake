@@ -33,6 +33,10 @@ foreach(library IN ITEMS holdfast_postgres holdfast_postgres_static)
         FILES "${PROJECT_SOURCE_DIR}/rm/postgres/include/holdfast/postgres.h")
 endforeach()
 target_link_libraries(holdfast_postgres INTERFACE holdfast)
+if(HOLDFAST_FAULTS) # libholdfast shows nothing of its own table of them
+    target_sources(holdfast_postgres PRIVATE "${PROJECT_SOURCE_DIR}/tm/fault.c")
+    target_link_libraries(holdfast_postgres PRIVATE $<BUILD_INTERFACE:hf_tm_public>)
+endif()
 target_link_libraries(holdfast_postgres_static INTERFACE holdfast_static)
 add_library(holdfast::holdfast_postgres ALIAS holdfast_postgres)
 
