@@ -70,11 +70,14 @@ mariadb_start()
     user=$(mariadb_user)
     server=$(mariadb_program mariadbd) || return 1
     [ ! -e "$dir/options" ] || mapfile -t options <"$dir/options"
+    # One that starts removes what is of temporary tables there: also those of others that run.
+    mkdir -p "$dir/tmp" && { [ "$(id -u)" != 0 ] || chown "$user" "$dir/tmp"; } || return 1
     # Not our child: it does not die with the shell that starts it again, but with PID (keep).
     (setsid "$server" --no-defaults --user="$user" --datadir="$dir/data" --socket="$dir/socket" \
-        --pid-file="$dir/pid" --log-error="$dir/log" --skip-networking --skip-name-resolve \
-        --performance-schema=off --innodb-buffer-pool-size=16M --innodb-log-file-size=8M \
-        --innodb-lock-wait-timeout=5 "${options[@]}" </dev/null >/dev/null 2>&1 &)
+        --pid-file="$dir/pid" --log-error="$dir/log" --tmpdir="$dir/tmp" --skip-networking \
+        --skip-name-resolve --performance-schema=off --innodb-buffer-pool-size=16M \
+        --innodb-log-file-size=8M --innodb-lock-wait-timeout=5 "${options[@]}" \
+        </dev/null >/dev/null 2>&1 &)
     for ((i = 0; i < 600; i++)); do
         mariadb_answers "$dir" && return 0
         sleep 0.1
