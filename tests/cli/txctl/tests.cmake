@@ -24,3 +24,12 @@ add_test(NAME cli.txctl_server
     COMMAND "${CMAKE_CURRENT_LIST_DIR}/server.sh"
         $<TARGET_FILE:txctl> $<TARGET_FILE:txctl_server> "${PROJECT_SOURCE_DIR}")
 set_tests_properties(cli.txctl_server PROPERTIES LABELS cli TIMEOUT ${hf_test_timeout})
+
+# Failpoints set from outside; the tool as it is delivered is looked at, too.
+if(TARGET txctl_faulty)
+    add_test(NAME cli.txctl_faults
+        COMMAND "${CMAKE_CURRENT_LIST_DIR}/faults.sh"
+            $<TARGET_FILE:txctl_faulty> $<TARGET_FILE:make_node> "${PROJECT_SOURCE_DIR}"
+            $<TARGET_FILE:txctl>)
+    set_tests_properties(cli.txctl_faults PROPERTIES LABELS cli TIMEOUT ${hf_test_timeout})
+endif()
