@@ -15,6 +15,8 @@
  *     every transaction and exclusively by the replacement.
  *   - The file is extended with fallocate() before pages are used, so a full disk is met before
  *     anything is written, and a file shorter than its tree can only be a truncated one.
+ *   - The commit itself takes pages, for LMDB's list of free ones: the map and the file have room
+ *     for those before it begins.
  *   - LMDB's own lock file must be opened once in a process, as ours must: the registry of
  *     store_dir.c sees to both.
  *
@@ -69,6 +71,7 @@ enum {
     SMALL_BYTES = 1 << 15, /* of it, what any batch needs */
     SURE_BYTES = 1 << 17,  /* of it, what a batch may need without being asked */
     PAGE_SHARE = 4096,     /* what a record's change costs beside its own bytes */
+    LISTED_SHARE = 512,    /* of a record's bytes, to list its pages as free: 8 bytes a page */
     READERS_MAX = 1024,    /* snapshots at a time, of all processes */
 };
 
@@ -94,6 +97,7 @@ struct hf__store {
     _Atomic uint64_t commits;
     _Atomic bool failed; /* S4 */
     uint64_t file_bytes; /* allocated, as last seen; the leader's */
+    uint64_t list_bytes; /* see list_bytes(), as last seen; the leader's */
     pthread_rwlock_t map_lock;
     bool unmapped; /* map_lock: a resize failed; nothing can be read any more */
 
@@ -107,7 +111,7 @@ struct hf__store_txn {
     struct head head;
     uint64_t writes_done;   /* puts and deletes */
     uint64_t bytes_written; /* by them, about */
-    uint64_t used;          /* bytes of the file, before it */
+    uint64_t used, map;     /* bytes of the file, before it, and of the map */
     bool reserve_whole;     /* new work may be taken on */
     bool writes;
     bool map_full;
@@ -430,6 +434,8 @@ int hf__store_put(struct hf__store_txn *t, const void *key, size_t key_size, uin
         return rc;
     t->writes_done++;
     t->bytes_written += key_size + size + PAGE_SHARE;
+    if (rc == HF_OK)
+        t->bytes_written += old.size / LISTED_SHARE;
     t->head.count += rc == HF_ENOTFOUND;
     rc = put_sealed(t, key, key_size, kind, ++t->head.sequence, payload, size, 0, &new_sum);
     t->head.sum += new_sum - old_sum;
@@ -475,7 +481,7 @@ int hf__store_delete(struct hf__store_txn *t, const void *key, size_t key_size)
         return from_mdb(t->store, rc, "delete a record");
     }
     t->writes_done++;
-    t->bytes_written += PAGE_SHARE;
+    t->bytes_written += PAGE_SHARE + old.size / LISTED_SHARE;
     t->head.count--;
     t->head.sum -= sum;
     return HF_OK;
@@ -530,46 +536,71 @@ static int ensure_file(struct hf__store *s, uint64_t used, uint64_t need)
     return HF_OK;
 }
 
-/* Bytes in use by the last committed tree, and of the map. map_lock keeps the map where it is. */
-static void measure(struct hf__store *s, uint64_t *ret_used, uint64_t *ret_map)
+/* Bytes in use by the last committed tree, and of the map, which map_lock keeps where it is. */
+static void measure_held(struct hf__store *s, uint64_t *ret_used, uint64_t *ret_map)
 {
     MDB_envinfo info;
     MDB_stat st;
 
-    (void)pthread_rwlock_rdlock(&s->map_lock);
     (void)mdb_env_info(s->env, &info); /* neither can fail with an open environment */
     (void)mdb_env_stat(s->env, &st);
-    (void)pthread_rwlock_unlock(&s->map_lock);
     *ret_used = ((uint64_t)info.me_last_pgno + 1) * st.ms_psize;
     *ret_map = info.me_mapsize;
+}
+
+static void measure(struct hf__store *s, uint64_t *ret_used, uint64_t *ret_map)
+{
+    (void)pthread_rwlock_rdlock(&s->map_lock);
+    measure_held(s, ret_used, ret_map);
+    (void)pthread_rwlock_unlock(&s->map_lock);
 }
 
 /* Room in the map and on the disk for a batch that has not begun. */
 static int ensure_room(struct hf__store_txn *t, bool map_was_full)
 {
     struct hf__store *s = t->store;
-    uint64_t map;
     int rc = HF_OK;
 
-    measure(s, &t->used, &map);
-    if (map_was_full || t->used + RESERVE_BYTES > map / 5 * 4)
-        rc = set_map(s, map * 2);
+    measure(s, &t->used, &t->map);
+    if (map_was_full || t->used + RESERVE_BYTES > t->map / 5 * 4)
+        rc = set_map(s, t->map * 2);
     if (rc != HF_OK)
         return rc;
-    rc = ensure_file(s, t->used, RESERVE_BYTES);
+    rc = ensure_file(s, t->used, RESERVE_BYTES + s->list_bytes);
     t->reserve_whole = rc == HF_OK;
     return rc == HF_EFULL ? ensure_file(s, t->used, SMALL_BYTES) : rc;
 }
 
-/* Room for what a batch has written so far, and for the pages that its commit will copy on the
-   way. */
-static int ensure_written(struct hf__store_txn *t)
+/*
+ * What LMDB's list of free pages may take in the commit (mdb_freelist_save() of 0.9.24). It copies
+ * the list's first and last page; puts the batch's own free pages into one record; and writes the
+ * numbers that it has read and not used anew, in records of a page or more in a row, before the
+ * pages of the old ones are free. So it is less than the list is now, but for the last page of each
+ * record, and that again if a record has to be moved because it grew.
+ */
+static uint64_t list_bytes(const struct hf__store_txn *t)
 {
-    uint64_t need = 2 * t->bytes_written + SMALL_BYTES;
+    enum { LIST = 0 }; /* as mdb_stat(1) reads it */
+    MDB_stat st;
 
-    if (need <= SURE_BYTES)
+    (void)mdb_stat(t->mdb, LIST, &st); /* cannot fail in a transaction that no error has ended */
+    return 2 * (st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages) * st.ms_psize;
+}
+
+/* Room for what a batch has written so far, and for the pages that its commit will copy on the
+   way. ret_fits: in the map; on the disk it is seen to. */
+static int ensure_written(struct hf__store_txn *t, bool *ret_fits)
+{
+    struct hf__store *s = t->store;
+    uint64_t need;
+
+    s->list_bytes = list_bytes(t);
+    need = 2 * t->bytes_written + SMALL_BYTES + s->list_bytes;
+    measure_held(s, &t->used, &t->map); /* other processes may have written since ensure_room() */
+    *ret_fits = t->used + need <= t->map;
+    if (!*ret_fits || need <= SURE_BYTES)
         return HF_OK; /* ensure_room() has seen to that, or the reserve does */
-    return ensure_file(t->store, t->used, need);
+    return ensure_file(s, t->used, need);
 }
 
 /* -- apply ------------------------------------------------------------------------------------ */
@@ -640,6 +671,7 @@ enum attempt { ATTEMPT_DONE, ATTEMPT_SPOILT, ATTEMPT_GROW };
    done. */
 static int fill(struct hf__store_txn *t, struct hf__store_job *jobs, enum attempt *ret)
 {
+    bool fits = true;
     int rc = read_head(t, &t->head);
 
     if (rc == HF_ENOTFOUND)
@@ -653,10 +685,10 @@ static int fill(struct hf__store_txn *t, struct hf__store_job *jobs, enum attemp
     if (t->writes_done == 0)
         return HF_OK;
     rc = write_head(t);
-    if (t->map_full)
-        *ret = ATTEMPT_GROW;
     if (rc == HF_OK)
-        rc = ensure_written(t);
+        rc = ensure_written(t, &fits);
+    if (t->map_full || !fits)
+        *ret = ATTEMPT_GROW;
     if (rc == HF_EFULL && jobs->next != NULL)
         *ret = ATTEMPT_SPOILT; /* not all of them may be too large */
     return rc;
@@ -690,7 +722,7 @@ static enum attempt try_batch(struct hf__store *s, struct hf__store_job *jobs, b
 /* Jobs in one transaction, each time with a larger map if it was full. */
 static enum attempt run_together(struct hf__store *s, struct hf__store_job *jobs)
 {
-    enum { TRIES = 8 }; /* each doubles the map */
+    enum { TRIES = 10 }; /* each but the first doubles the map */
     enum attempt result = ATTEMPT_GROW;
 
     for (int i = 0; i < TRIES && result == ATTEMPT_GROW; i++)
