@@ -7,7 +7,8 @@
  *       nothing.
  *   N2  Nothing is written but a request, an adoption or, with nobody to ask, that a transaction
  *       is forgotten, and that through an opening of its own: a store is opened once in a process,
- *       so the one for reading is closed before and opened again after.
+ *       so the one for reading is closed before and opened again after. It keeps byte 0 of the
+ *       lock file: others open the node before or after, never in the middle of the write.
  *   N3  An incarnation is alive if its byte of the lock file is locked, or if that cannot be told.
  *   N4  The history is a guest: if it cannot be opened, only hf_inspect_history() and
  *       hf_inspect_verify() say so.
@@ -847,6 +848,7 @@ int hf__put_request(struct hf__store_txn *txn, void *arg)
     return rc;
 }
 
+/* Byte 0 is ours until the end: who has it checks the pages of a file that nobody writes. */
 static int write_asked(const char *dir, struct hf__request *q)
 {
     struct hf__store *writable = NULL;
@@ -854,7 +856,6 @@ static int write_asked(const char *dir, struct hf__request *q)
 
     if (rc != HF_OK)
         return rc;
-    hf__store_opened(writable);
     rc = hf__store_apply(writable, hf__put_request, q);
     hf__store_close(writable);
     return rc;

@@ -7,9 +7,11 @@
 #include "support/t.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "holdfast/internal/fault.h"
 #include "make_node.h"
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -424,6 +426,69 @@ static void ask__keeps_the_newest_hundred(void **state)
     t_ok(hf_inspect_verify(w->in));
 }
 
+#ifdef HF_FAULTS
+static void *ask(void *in)
+{
+    uint64_t number;
+
+    return hf_inspect_ask(in, HF_REQUEST_RECOVER, "", &number) == HF_OK ? in : NULL;
+}
+
+/* Ask, and stay in front of the commit until `hold` ends. */
+static int ask_slowly(const char *dir, int ready, int hold)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    pthread_t thread;
+    hf_inspect *in = NULL;
+    void *asked = NULL;
+    unsigned long before = hf__fault_hits("store:before-commit");
+    char c = 0;
+
+    if (hf_inspect_open(dir, &in) != HF_OK || hf__fault_set("store:before-commit=barrier:2") != 0 ||
+        pthread_create(&thread, NULL, ask, in) != 0)
+        return 1;
+    while (hf__fault_hits("store:before-commit") == before)
+        (void)nanosleep(&pause, NULL);
+    if (write(ready, &c, 1) != 1 || read(hold, &c, 1) != 0 || hf__fault_set(NULL) != 0)
+        return 2;
+    (void)pthread_join(thread, &asked);
+    hf_inspect_close(in);
+    return asked != NULL ? 0 : 3;
+}
+
+/* Who opens the node meanwhile would look at pages that are being written. */
+static void ask__keeps_others_from_opening_the_node_while_it_writes(void **state)
+{
+    struct world *w = *state;
+    struct flock first = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+    int hold[2], ready[2], fd;
+    char c;
+
+    t_ok(make_open(&w->m, w->dir));
+    close_node(w, true);
+    assert_int_equal(pipe(hold), 0);
+    assert_int_equal(pipe(ready), 0);
+    w->child = fork();
+    assert_true(w->child >= 0);
+    if (w->child == 0) {
+        (void)close(hold[1]);
+        _exit(ask_slowly(w->dir, ready[1], hold[0]));
+    }
+    w->hold = hold[1];
+    assert_int_equal(close(hold[0]), 0);
+    assert_int_equal(close(ready[1]), 0);
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    assert_int_equal(close(ready[0]), 0);
+    fd = open(t_path(w->dir, HF__LOCK_FILE), O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_GETLK, &first), 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(first.l_type, F_WRLCK);
+    assert_int_equal(first.l_pid, w->child);
+    end_child(w);
+}
+#endif
+
 /* -- verify ------------------------------------------------------------------------------ */
 
 static void verify__is_content_with_a_living_node(void **state)
@@ -581,6 +646,9 @@ int main(void)
         T(inspect__holds_no_snapshot_while_a_callback_runs),
         T(ask__leaves_a_request_with_uid_time_and_reason),
         T(ask__keeps_the_newest_hundred),
+#ifdef HF_FAULTS
+        T(ask__keeps_others_from_opening_the_node_while_it_writes),
+#endif
         T(verify__is_content_with_a_living_node),
         T(verify__finds_a_record_of_unknown_kind),
         T(verify__finds_a_record_under_another_kinds_key),
