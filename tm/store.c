@@ -22,7 +22,8 @@
  *
  * If we crash ...                         on disk                         the next opening
  *   after mkdir                           an empty directory              makes the rest
- *   after LMDB made its file              no head, transaction 0          writes the head
+ *   while LMDB makes its file             blank pages, no mark            makes it anew
+ *   after LMDB made its file              no head, transaction 0          makes it anew
  *   after the head                        a head, no mark in lock file    writes the mark
  *   after a new identity's batch          the mark names the former one   writes the mark
  *   in a commit                           the old tree or the new one     sees one of them, whole
@@ -1050,10 +1051,43 @@ static int sync_file(struct hf__store *s)
                : hf__error(HF_EIO, errno, "%s: sync: %s", s->dir.path, strerror(errno));
 }
 
+/*
+ * A file whose making was cut off, if its size reached the disk and its pages did not, or not all.
+ * That nothing is lost with it: a mark is durable before the first opening ends, so without one
+ * nothing was ever applied; byte 0 is ours, and who has the store open has marked it; and there is
+ * nothing in the file, not so much as the head. Who lost a lock file has both, or something, left.
+ */
+static int empty_blank(struct hf__store *s)
+{
+    unsigned char mark[HF__STORE_ID_SIZE];
+    int fd, rc = HF_OK;
+
+    if (s->dir.lock_fd < 0 || s->file_bytes == 0 || s->file_bytes > GROW_BYTES ||
+        hf__store_dir_mark(&s->dir, mark) != HF_ENOTFOUND)
+        return HF_OK;
+    fd = openat(s->dir.dir_fd, s->dir.file, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || !hf__pages_blank(fd, GROW_BYTES))
+        rc = HF_OK; /* what is wrong with it is told as with any other */
+    else if ((s->dir.flags & (HF__STORE_CREATE | HF__STORE_READONLY)) != HF__STORE_CREATE)
+        rc = hf__error(HF_EDAMAGED, 0,
+                       "%s: its making was cut off, and nothing was ever written to it: remove its "
+                       "directory, or open it so that it may be made",
+                       s->dir.path);
+    else if (ftruncate(fd, 0) != 0)
+        rc = hf__error(HF_EIO, errno, "%s: make it anew: %s", s->dir.path, strerror(errno));
+    else
+        s->file_bytes = 0;
+    if (fd >= 0)
+        (void)close(fd); /* LMDB has not opened it, and nobody else has: no lock is lost (S5) */
+    return rc;
+}
+
 static int open_files(struct hf__store *s, const struct hf__store_config *cfg)
 {
     int rc = hf__store_dir_check_file(&s->dir, cfg, &s->file_bytes);
 
+    if (rc == HF_OK)
+        rc = empty_blank(s);
     if (rc == HF_OK && s->file_bytes <= CHECK_BYTES_MAX && (cfg->flags & HF__STORE_CHECKED) != 0 &&
         !hf__store_dir_shared(&s->dir))
         rc = check_pages(s);

@@ -522,6 +522,37 @@ static int check_all_seen(const struct check *c)
     return HF_OK;
 }
 
+/* A meta page as LMDB makes it with the file: no commit, no root, and zeros behind it. */
+static size_t blank_meta(const unsigned char *p, size_t page_size)
+{
+    enum { META_END = 152 };
+
+    return page_size >= META_END && get32(p + 16) == META_MAGIC && get64(p + 80) == NO_PAGE &&
+                   get64(p + 128) == NO_PAGE && get64(p + 144) == 0
+               ? META_END
+               : 0;
+}
+
+bool hf__pages_blank(int fd, size_t size)
+{
+    size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
+    unsigned char *p = malloc(PAGE_SIZE_MAX);
+    ssize_t n = -1;
+    bool blank = p != NULL;
+
+    if (page_size > PAGE_SIZE_MAX)
+        page_size = PAGE_SIZE_MAX; /* as LMDB does */
+    for (size_t at = 0; blank && (n = pread(fd, p, page_size, (off_t)at)) > 0; at += (size_t)n) {
+        size_t i = at / page_size < META_PAGES ? blank_meta(p, (size_t)n) : 0;
+
+        while (i < (size_t)n && p[i] == 0)
+            i++;
+        blank = i == (size_t)n && at + (size_t)n <= size;
+    }
+    free(p);
+    return blank && n == 0;
+}
+
 uint64_t hf__pages_published(int lock_fd)
 {
     enum { TXNID_AT = 48 }; /* magic 4 | format 4 | mutex 40 | transaction 8 */

@@ -35,6 +35,10 @@ typedef uint64_t hf__pages_first_fn(const unsigned char *value, size_t size);
 int hf__pages_check(int fd, const char *what, uint64_t txnid, hf__pages_first_fn *first,
                     uint64_t published);
 
+/* Is there nothing in it: only zeros, but for meta pages that no commit has written? A file of more
+   than `size` bytes, or one that cannot be read, is something. */
+bool hf__pages_blank(int fd, size_t size);
+
 /* The newest commit that LMDB's lock file knows, before LMDB makes it new; 0: it does not say. */
 uint64_t hf__pages_published(int lock_fd);
 

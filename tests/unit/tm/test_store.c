@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "holdfast/internal/store.h"
@@ -705,6 +706,95 @@ static void open__tells_what_is_not_there(void **state)
     hf__store_close(NULL);
 }
 
+/* -- a making that was cut off ----------------------------------------------------------------- */
+
+enum { BLANK_BYTES = 1 << 20 }; /* what is allocated for the first commit */
+
+/* A store of which nothing is there but its file: LMDB's first two pages, or zeros, then zeros up
+   to size, but for one byte at `spot` (0: none). */
+static void make_blank(bool first_page, bool second_page, size_t size, size_t spot)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    unsigned char *bytes = calloc(1, size + 2 * page);
+    int fd;
+
+    assert_non_null(bytes);
+    hf__store_close(open_store()); /* LMDB's pages, as far as they are wanted */
+    fd = open(t_path(home, "data.mdb"), O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, bytes, 2 * page, 0), 2 * page);
+    for (size_t i = 0; i < 2; i++) { /* as if they were of no commit yet */
+        memset(bytes + i * page + 144, 0, page - 144);
+        memset(bytes + i * page + 88, 0, 40);
+        memset(bytes + i * page + 80, 0xff, 8);
+        memset(bytes + i * page + 128, 0xff, 8);
+    }
+    if (!first_page)
+        memset(bytes, 0, page);
+    if (!second_page)
+        memset(bytes + page, 0, page);
+    if (spot > 0)
+        bytes[spot] ^= 1;
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(pwrite(fd, bytes, size, 0), size);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(truncate(t_path(home, "lock"), 0), 0);
+    free(bytes);
+}
+
+static void open__makes_anew_what_a_power_cut_left_blank(void **state)
+{
+    static const size_t sizes[] = {4096, 8192, BLANK_BYTES};
+    struct hf__store *s = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < 4 * sizeof(sizes) / sizeof(*sizes); i++) {
+        make_blank(i & 1, i & 2, sizes[i / 4], 0);
+        t_rc(HF_EDAMAGED, try_open(0, &s));
+        t_rc(HF_EDAMAGED, try_open(HF__STORE_READONLY, &s));
+        t_ok(try_open(HF__STORE_CREATE | HF__STORE_CHECKED, &s));
+        t_ok(put(s, "key", "x", 1));
+        t_ok(hf__store_verify(s));
+        hf__store_close(s);
+        t_ok(try_open(0, &s));
+        expect(s, "key", "x", 1);
+        hf__store_close(s);
+        t_dir_remove(dir);
+        assert_int_equal(setup(state), 0);
+    }
+}
+
+static void open__touches_nothing_that_has_a_mark_or_a_byte_of_a_commit(void **state)
+{
+    static const size_t spots[] = {8192, BLANK_BYTES - 1};
+    unsigned char mark[32];
+    struct hf__store *s = NULL;
+    struct stat st;
+    int fd;
+
+    (void)state;
+    for (size_t i = 0; i <= 2; i++) {
+        s = open_store();
+        hf__store_close(s);
+        fd = open(t_path(home, "lock"), O_RDONLY);
+        assert_true(fd >= 0);
+        assert_int_equal(read(fd, mark, sizeof(mark)), sizeof(mark));
+        assert_int_equal(close(fd), 0);
+        make_blank(false, false, BLANK_BYTES, i < 2 ? spots[i] : 0);
+        if (i == 2) {
+            fd = open(t_path(home, "lock"), O_WRONLY);
+            assert_true(fd >= 0);
+            assert_int_equal(write(fd, mark, sizeof(mark)), sizeof(mark));
+            assert_int_equal(close(fd), 0);
+        }
+        t_rc(HF_EDAMAGED, try_open(HF__STORE_CREATE, &s));
+        assert_int_equal(stat(t_path(home, "data.mdb"), &st), 0);
+        assert_int_equal(st.st_size, BLANK_BYTES);
+        t_dir_remove(dir);
+        assert_int_equal(setup(state), 0);
+    }
+}
+
 static void identity__stays_and_is_each_stores_own(void **state)
 {
     struct hf__store *s = open_store();
@@ -946,6 +1036,8 @@ int main(void)
         T(verify__notices_a_record_that_is_missing_extra_or_changed),
         T(get__notices_a_record_that_was_changed),
         T(open__tells_what_is_not_there),
+        T(open__makes_anew_what_a_power_cut_left_blank),
+        T(open__touches_nothing_that_has_a_mark_or_a_byte_of_a_commit),
         T(identity__stays_and_is_each_stores_own),
         T(open__twice_in_a_process_is_refused_by_any_path),
         T(exclusive__has_one_process_and_is_free_when_it_dies),

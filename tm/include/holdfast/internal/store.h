@@ -89,7 +89,8 @@ struct hf__store_info {
  * HF_EOPEN, HF_EOWNED, HF_EBUSY (another process held byte 0 for 10 s), HF_ENEWER, HF_EDAMAGED,
  * HF_EIO, HF_ENOMEM. On error nothing is left open. Opening syncs the file and drops its cached
  * pages first: what is read later is what is on the disk (not HF__STORE_CACHED). It does not
- * verify; the caller does.
+ * verify; the caller does. With CREATE, a file that was being made when the power went, and to
+ * which nothing was ever written, is made anew; without, it is HF_EDAMAGED.
  *
  * With a lock file, byte 0 stays locked on return, so that the caller can finish its own opening
  * alone: it calls hf__store_opened(), which lets go unless the store is exclusive.
