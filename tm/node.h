@@ -54,6 +54,13 @@ enum hf__expiry {
     HF__EXPIRY_OVER
 };
 
+/* A recovery pass that runs; recovery.c has the rest of it. */
+struct hf__pass_seat {
+    struct hf__pass_seat *next; /* tm->lock */
+    uint64_t thread;
+    hf_rm *only; /* NULL: all */
+};
+
 enum hf__tm_state { HF__TM_OPEN, HF__TM_STARTED, HF__TM_CLOSING };
 
 struct hf_tm {
@@ -74,8 +81,9 @@ struct hf_tm {
     hf_tx *pool;                    /* lock: finished ones, for reuse */
     unsigned pool_count;            /* lock */
     hf_tm_stats stats;              /* lock */
-    bool passing;                   /* lock: a recovery pass runs */
-    uint64_t pass_thread;           /* lock: in this thread */
+    struct hf__pass_seat *passes;   /* lock: recovery passes that run */
+    bool fencing;                   /* lock: one of them is in its first part */
+    unsigned pass_waiters;          /* lock: threads that wait for a pass, or a call of one */
     bool told_failed;               /* lock: the host knows that the log failed */
     bool ticking;                   /* lock */
     uint64_t next_pass_ms;          /* lock; monotonic */
@@ -111,6 +119,9 @@ struct hf_rm {
     unsigned char identity[HF_IDENTITY_SIZE]; /* the same */
     int rmid;                                 /* lock: of all, if one_rmid; 0: none yet */
     bool told_unreachable; /* lock: the host was told since it was last reached */
+
+    const struct hf__pass_seat *pass; /* tm->lock: the recovery pass that has it; NULL: none */
+    bool pass_calls;                  /* tm->lock: which is in a call to it */
 };
 
 struct hf_instance {
@@ -226,7 +237,8 @@ void hf__tx_free_pool(hf_tm *tm);
 
 /* -- recovery.c ------------------------------------------------------------------------------- */
 
-/* One pass. only: NULL for all. Other passes wait for it. */
+/* One pass. only: NULL for all but those that have a pass of their own. Waits for another of the
+   same, and for a call of another pass to that one. */
 int hf__recover(hf_tm *tm, hf_rm *only);
 
 /* -- keep.c ----------------------------------------------------------------------------------- */

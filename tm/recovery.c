@@ -28,7 +28,15 @@
  *   the history's entries        entries and decisions     proves, releases; entries stay
  *   a release                    maybe the decision        proves, releases
  *
- * Threads: one pass at a time for a tm. No lock is held in a call to a resource manager.
+ * Passes may run at once: one for all, and one for each resource manager that was asked for by
+ * name. A pass *has* its resource managers, so that two do not tell one branch; who asks by name
+ * takes one from the pass for all, unless that is in a call to it. So what hangs in one keeps
+ * nobody from the others. What a pass has lost counts as not reached: it concludes nothing from
+ * it. Two that meet in a record are as those of two processes: the second to write it is refused
+ * (HF_EBUSY), and a later pass looks again. Steps 1 and 2 call no resource manager, and are one
+ * pass's at a time.
+ *
+ * Threads: any. No lock is held in a call to a resource manager.
  * Spec: [XA] 2.3.3, 3.6; xa_recover().
  */
 #include <errno.h>
@@ -73,8 +81,8 @@ struct pending {
 };
 
 struct pass {
+    struct hf__pass_seat seat;
     hf_tm *tm;
-    hf_rm *only;
     struct hf__fences fences; /* before the scans */
     uint64_t *running;        /* sequences of our transactions when the pass began, in order */
     size_t running_count;
@@ -162,6 +170,30 @@ static int read_records(struct pass *p)
     return rc;
 }
 
+/* -- who calls whom --------------------------------------------------------------------------- */
+
+/* Before a call to a resource manager; false: another pass has taken it. */
+static bool begin_call(const struct pass *p, hf_rm *rm)
+{
+    bool mine;
+
+    (void)pthread_mutex_lock(&p->tm->lock);
+    mine = rm->pass == &p->seat;
+    if (mine)
+        rm->pass_calls = true;
+    (void)pthread_mutex_unlock(&p->tm->lock);
+    return mine;
+}
+
+static void end_call(const struct pass *p, hf_rm *rm)
+{
+    (void)pthread_mutex_lock(&p->tm->lock);
+    rm->pass_calls = false;
+    if (p->tm->pass_waiters > 0)
+        (void)pthread_cond_broadcast(&p->tm->changed);
+    (void)pthread_mutex_unlock(&p->tm->lock);
+}
+
 /* -- 3: the scans ----------------------------------------------------------------------------- */
 
 static void tell_unreachable(struct target *t, const char *text)
@@ -241,21 +273,32 @@ static void count_instance(hf_tm *tm, int by)
     (void)pthread_mutex_unlock(&tm->lock);
 }
 
-/* A scan that fails proves nothing, and keeps nobody else from being scanned. */
-static int reach(struct target *t)
+static int open_and_scan(struct target *t)
 {
     int rc = hf_instance_open(t->rm, &t->instance);
 
     HF_FAULT("recovery:reached");
-    if (rc == HF_ESTATE) /* the node is closing: the next opening goes on */
-        return rc;
-    if (rc != HF_OK) {
-        t->instance = NULL;
-    } else {
+    if (rc == HF_OK) {
         count_instance(t->rm->tm, 1);
         rc = scan(t);
+    } else {
+        t->instance = NULL;
     }
     HF_FAULT("recovery:scanned");
+    return rc;
+}
+
+/* A scan that fails proves nothing, and keeps nobody else from being scanned. */
+static int reach(const struct pass *p, struct target *t)
+{
+    int rc;
+
+    if (!begin_call(p, t->rm))
+        return HF_OK;
+    rc = open_and_scan(t);
+    end_call(p, t->rm);
+    if (rc == HF_ESTATE) /* the node is closing: the next opening goes on */
+        return rc;
     if (rc == HF_OK) {
         (void)pthread_mutex_lock(&t->rm->lock);
         t->rm->told_unreachable = false;
@@ -305,12 +348,15 @@ static void call_branch(struct settle *s, struct hf__act act)
     const struct xa_switch_t *xa;
     XID xid;
     int code;
+    bool mine;
 
     HF_CHECK(t != NULL && t->instance != NULL);
+    mine = begin_call(s->pass, t->rm);
     xa = t->rm->xa;
     hf__xid_make(&xid, s->rec->gtrid, s->rec->branches[act.branch].rm_id,
                  s->rec->branches[act.branch].number);
-    if (t->instance->broken || (act.kind == HF__ACT_ROLLBACK && hf__log_failed(s->pass->tm->log)))
+    if (!mine || t->instance->broken ||
+        (act.kind == HF__ACT_ROLLBACK && hf__log_failed(s->pass->tm->log)))
         code = XAER_RMFAIL; /* failed earlier in this pass; or we are not to judge any more */
     else if (act.kind == HF__ACT_COMMIT)
         code = xa->xa_commit_entry(&xid, t->instance->rmid, TMNOFLAGS);
@@ -321,8 +367,10 @@ static void call_branch(struct settle *s, struct hf__act act)
     hf__timeline_add(&s->timeline, call_kinds[act.kind], s->rec->branches[act.branch].number, code,
                      started);
     HF_FAULT("recovery:called");
-    if (code == XAER_RMFAIL)
+    if (mine && code == XAER_RMFAIL)
         hf__instance_lost(t->instance);
+    if (mine)
+        end_call(s->pass, t->rm);
     if (act.kind == HF__ACT_ROLLBACK)
         s->answer = code;
     if (act.kind == HF__ACT_COMMIT && (code == XA_OK || code == XA_HEURCOM))
@@ -336,12 +384,16 @@ static void probe_branch(struct settle *s, unsigned branch)
     const struct hf__rec_branch *b = &s->rec->branches[branch];
     enum hf_probe answer = HF_PROBE_UNKNOWN;
     uint64_t started = hf__timeline_now();
+    bool mine = begin_call(s->pass, t->rm);
     XID xid;
 
     hf__xid_make(&xid, s->rec->gtrid, b->rm_id, b->number);
-    if (t->instance->broken || t->rm->ext.probe(t->rm->ext_user, t->instance->rmid, &xid, b->token,
-                                                b->token_size, &answer) != 0)
+    if (!mine || t->instance->broken ||
+        t->rm->ext.probe(t->rm->ext_user, t->instance->rmid, &xid, b->token, b->token_size,
+                         &answer) != 0)
         answer = HF_PROBE_UNKNOWN;
+    if (mine)
+        end_call(s->pass, t->rm);
     hf__timeline_add(&s->timeline, HF_CALL_PROBE, b->number, (int)answer, started);
     HF_FAULT("recovery:probed");
     hf__coord_probed(&s->c, branch, answer);
@@ -354,12 +406,15 @@ static void detach_branch(struct settle *s, unsigned branch)
     const struct target *t = s->reached[branch];
     const struct hf__rec_branch *b = &s->rec->branches[branch];
     uint64_t started = hf__timeline_now();
+    bool mine = begin_call(s->pass, t->rm);
     int code = -1;
     XID xid;
 
     hf__xid_make(&xid, s->rec->gtrid, b->rm_id, b->number);
-    if (!t->instance->broken && !hf__log_failed(s->pass->tm->log))
+    if (mine && !t->instance->broken && !hf__log_failed(s->pass->tm->log))
         code = t->rm->ext.detach(t->rm->ext_user, t->instance->rmid, &xid, b->token, b->token_size);
+    if (mine)
+        end_call(s->pass, t->rm);
     hf__timeline_add(&s->timeline, HF_CALL_DETACH, b->number, code, started);
     HF_FAULT("recovery:detached");
     hf__coord_detached(&s->c, branch, code == 0);
@@ -833,8 +888,10 @@ static int settle_record(struct pass *p, const unsigned char gtrid[HF__GTRID_SIZ
 
 /* -- the pass --------------------------------------------------------------------------------- */
 
+/* The one that was asked for, which enter() has taken; or all that no other pass has. */
 static int make_targets(struct pass *p)
 {
+    const hf_rm *only = p->seat.only;
     hf_tm *tm = p->tm;
     size_t n = 0;
 
@@ -842,9 +899,13 @@ static int make_targets(struct pass *p)
     for (hf_rm *rm = tm->rms; rm != NULL; rm = rm->next)
         n++;
     p->targets = calloc(n + 1, sizeof(*p->targets));
-    for (hf_rm *rm = tm->rms; p->targets != NULL && rm != NULL; rm = rm->next)
-        if (p->only == NULL || p->only == rm)
-            p->targets[p->target_count++].rm = rm;
+    for (hf_rm *rm = tm->rms; p->targets != NULL && rm != NULL; rm = rm->next) {
+        if (only == NULL && rm->pass == NULL)
+            rm->pass = &p->seat;
+        if (rm->pass != &p->seat)
+            continue;
+        p->targets[p->target_count++].rm = rm;
+    }
     (void)pthread_mutex_unlock(&tm->lock);
     return p->targets != NULL ? HF_OK
                               : hf__error(HF_ENOMEM, ENOMEM, "recover: %zu resource managers", n);
@@ -935,7 +996,8 @@ static void count(struct pass *p, bool complete)
                     (unsigned long long)p->committed, (unsigned long long)rolledback);
 }
 
-static int run_pass(struct pass *p)
+/* Steps 1 and 2. */
+static int fence_and_read(struct pass *p)
 {
     int rc = make_targets(p);
 
@@ -947,10 +1009,24 @@ static int run_pass(struct pass *p)
     if (rc == HF_OK)
         rc = hf__log_fence_dead(p->tm->log, &p->fences);
     p->back_in_time = p->fences.flags & HF__NODE_BACK_IN_TIME;
-    if (rc == HF_OK)
-        rc = read_records(p);
+    return rc == HF_OK ? read_records(p) : rc;
+}
+
+static void end_fencing(hf_tm *tm)
+{
+    (void)pthread_mutex_lock(&tm->lock);
+    tm->fencing = false;
+    (void)pthread_cond_broadcast(&tm->changed);
+    (void)pthread_mutex_unlock(&tm->lock);
+}
+
+static int run_pass(struct pass *p)
+{
+    int rc = fence_and_read(p);
+
+    end_fencing(p->tm);
     for (size_t i = 0; rc == HF_OK && i < p->target_count; i++)
-        rc = reach(&p->targets[i]);
+        rc = reach(p, &p->targets[i]);
     for (size_t i = 0; rc == HF_OK && i < p->target_count; i++)
         if (p->targets[i].scanned)
             rc = check_time(p, &p->targets[i]);
@@ -966,9 +1042,11 @@ static int run_pass(struct pass *p)
 static void free_pass(struct pass *p)
 {
     for (size_t i = 0; i < p->target_count; i++) {
-        if (p->targets[i].instance != NULL)
-            count_instance(p->tm, -1);
+        bool opened = p->targets[i].instance != NULL;
+
         (void)hf_instance_close(p->targets[i].instance); /* what failed starts over next time */
+        if (opened)
+            count_instance(p->tm, -1);
         free(p->targets[i].xids);
     }
     hf__acks_free(&p->released);
@@ -980,47 +1058,77 @@ static void free_pass(struct pass *p)
     free(p->fences.open);
 }
 
-/* One pass at a time. A callback of the host's that asks for another one would wait for itself. */
-static int enter(hf_tm *tm)
+/* Does it wait? For one of the same kind, a call to the one it is for, one that fences. */
+static bool has_to_wait(const hf_tm *tm, const struct pass *p)
 {
+    const hf_rm *only = p->seat.only;
+
+    for (const struct hf__pass_seat *other = tm->passes; other != NULL; other = other->next)
+        if (other->only == only)
+            return true;
+    return tm->fencing || (only != NULL && only->pass_calls);
+}
+
+/* A callback of the host's that asks for another pass could wait for itself. */
+static int enter(struct pass *p)
+{
+    hf_tm *tm = p->tm;
     int rc = HF_OK;
 
     (void)pthread_mutex_lock(&tm->lock);
-    if (tm->passing && tm->pass_thread == hf__thread())
-        rc = hf__error(HF_ESTATE, 0, "recover: asked for inside a recovery pass");
-    while (rc == HF_OK && tm->passing)
+    for (const struct hf__pass_seat *other = tm->passes; other != NULL; other = other->next)
+        if (other->thread == p->seat.thread)
+            rc = hf__error(HF_ESTATE, 0, "recover: asked for inside a recovery pass");
+    tm->pass_waiters++;
+    while (rc == HF_OK && has_to_wait(tm, p))
         (void)pthread_cond_wait(&tm->changed, &tm->lock);
+    tm->pass_waiters--;
     if (rc == HF_OK) {
-        tm->passing = true;
-        tm->pass_thread = hf__thread();
+        p->seat.next = tm->passes;
+        tm->passes = &p->seat;
+        tm->fencing = true;
+        if (p->seat.only != NULL)
+            p->seat.only->pass = &p->seat; /* whoever had it is not in a call to it */
     }
     (void)pthread_mutex_unlock(&tm->lock);
     return rc;
 }
 
-static void leave(hf_tm *tm)
+static void leave(struct pass *p)
 {
+    hf_tm *tm = p->tm;
+    struct hf__pass_seat **at = &tm->passes;
+
     (void)pthread_mutex_lock(&tm->lock);
-    tm->passing = false;
+    for (hf_rm *rm = tm->rms; rm != NULL; rm = rm->next)
+        if (rm->pass == &p->seat)
+            rm->pass = NULL;
+    while (*at != &p->seat)
+        at = &(*at)->next;
+    *at = p->seat.next;
     (void)pthread_cond_broadcast(&tm->changed);
     (void)pthread_mutex_unlock(&tm->lock);
 }
 
 int hf__recover(hf_tm *tm, hf_rm *only)
 {
-    struct pass p = {.tm = tm, .only = only};
-    int rc = enter(tm);
+    struct pass p = {.seat = {.thread = hf__thread(), .only = only}, .tm = tm};
+    int rc = enter(&p);
 
     if (rc != HF_OK)
         return rc;
-    rc = hf__log_failed(tm->log) ? hf__error(HF_ELOG, 0, "recover: the log failed earlier")
-                                 : run_pass(&p);
+    if (hf__log_failed(tm->log)) {
+        rc = hf__error(HF_ELOG, 0, "recover: the log failed earlier");
+        end_fencing(tm);
+    } else {
+        rc = run_pass(&p);
+    }
     if (rc == HF_OK)
         rc = hf__log_flush(tm->log);
     if (rc == HF_EUNKNOWN || rc == HF_EFENCED)
         hf__tm_log_failed(tm, "recover");
     count(&p, rc == HF_OK); /* what was done was done, also if the pass did not end */
     free_pass(&p);
-    leave(tm);
+    leave(&p);
     return rc;
 }

@@ -470,8 +470,10 @@ int hf_tm_get_stats(hf_tm *tm, hf_tm_stats *ret_stats)
 /* What keeps the node from closing: *ret_left the host's transactions and instances, and passes. */
 static bool in_use(const hf_tm *tm, unsigned *ret_left)
 {
-    *ret_left = tm->active + tm->instances - (unsigned)tm->pass_instances;
-    return *ret_left > 0 || tm->instances > 0 || tm->passing || tm->ticking;
+    unsigned passing = (unsigned)tm->pass_instances; /* also one that is just closed */
+
+    *ret_left = tm->active + (tm->instances > passing ? tm->instances - passing : 0);
+    return *ret_left > 0 || tm->instances > 0 || tm->passes != NULL || tm->ticking;
 }
 
 /* Wait for all of that to end; false if it did not in time. */

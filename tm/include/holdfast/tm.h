@@ -276,14 +276,23 @@ HF_API int hf_tm_tick(hf_tm *tm, uint32_t *ret_next_ms);
 /**
  * Run one recovery pass now, with instances of its own.
  *
- * @param only  Only this resource manager; NULL for all.
+ * A pass goes through its resource managers one by one, so one that hangs holds it up. One that
+ * is asked for by name is served all the same: a host whose resource managers may hang gives each
+ * a thread that calls this with its name from time to time, beside hf_tm_tick(), which passes for
+ * all.
+ *
+ * @param only  Only this resource manager; it is taken from a pass for all that runs, when that is
+ *              not just in a call to it, and counts there as not reached. Waits for such a call,
+ *              and for another pass for this one. NULL: all, but those that are being served by
+ *              name; waits for another pass for all.
  *
  * @retval HF_OK  the pass ran; what is owed still is in hf_tm_get_stats().
  * @retval HF_ESTATE, HF_ELOG, HF_EUNKNOWN, HF_EFENCED, HF_EDAMAGED, HF_EFULL, HF_EIO, HF_EINVAL,
  * HF_EFORK,
  *         HF_ENOMEM  as with hf_tm_start(); nothing ambiguous was taken as done.
  *
- * Threads: any; passes of one tm run one after the other. Blocks in resource managers.
+ * Threads: any, but not in a callback of a pass (HF_ESTATE). Blocks in resource managers, and no
+ * longer than those it is for.
  * Spec: [XA] 2.3.3, 3.6; stricter: ARCHITECTURE.md "Recovery".
  */
 HF_API int hf_tm_recover(hf_tm *tm, hf_rm *only) HF_MUST_CHECK;
