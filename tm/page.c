@@ -30,7 +30,8 @@
  *   P3  Nothing depends on an entry that is not there: the record is proved, as without the page.
  *   P4  No file is truncated, and no page is written that has no room on the disk: the slot is
  *       filled with zeros when it is claimed. (A file system that copies on write may still run
- *       full later and raise SIGBUS, as for any mapped file.)
+ *       full later and raise SIGBUS, as for any mapped file; so may one that is shut down under us,
+ *       in a page that was written out since our last store, populated and locked or not.)
  *
  * What the page may be beside the log                    and then
  *   older, torn or lost (power cut; it is never synced)  entries are missing (P3), or wrong (P1)
