@@ -104,12 +104,21 @@ int hf_inspect_open(const char *dir, hf_inspect **ret)
     return HF_OK;
 }
 
+/* LMDB's files are closed alone, as they are opened. */
+static void close_both(hf_inspect *in)
+{
+    if (in->log != NULL)
+        hf__store_closing(in->log);
+    hf__store_close(in->history);
+    hf__store_close(in->log);
+    in->log = in->history = NULL;
+}
+
 void hf_inspect_close(hf_inspect *in)
 {
     if (in == NULL)
         return;
-    hf__store_close(in->history);
-    hf__store_close(in->log);
+    close_both(in);
     free(in->dir);
     free(in);
 }
@@ -868,9 +877,7 @@ static int write_request(hf_inspect *in, int (*write)(const char *dir, struct hf
     hf_error failure = {0};
     int rc;
 
-    hf__store_close(in->history);
-    hf__store_close(in->log);
-    in->log = in->history = NULL;
+    close_both(in);
     in->history_error = (hf_error){0};
     rc = write(in->dir, q);
     if (rc != HF_OK)

@@ -333,6 +333,47 @@ static int stop_at_two(void *user, const hf_inspect_tx *tx)
     return ++*(int *)user == 2 ? 77 : 0;
 }
 
+/* Lock byte 0 for a while, and see whether the history stays open meanwhile. */
+static int lock_and_look(const char *dir, int ready)
+{
+    const struct timespec time = {.tv_nsec = 200000000};
+    struct flock first = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+    int lock = open(t_path(dir, HF__LOCK_FILE), O_RDWR | O_CLOEXEC);
+    int lmdb = open(t_path(dir, HF__HISTORY_FILE "-lock"), O_RDWR | O_CLOEXEC);
+    char c = 0;
+
+    if (lock < 0 || lmdb < 0 || fcntl(lock, F_SETLK, &first) != 0 || write(ready, &c, 1) != 1)
+        return 1;
+    (void)nanosleep(&time, NULL); /* that nothing happens in it is right, however long it is */
+    return fcntl(lmdb, F_GETLK, &first) == 0 && first.l_pid == getppid() ? 0 : 2;
+}
+
+/* LMDB's files are closed by one process at a time, as they are opened: else the last to close may
+   take away the mutexes of the next to open. */
+static void inspect__closes_alone(void **state)
+{
+    struct world *w = *state;
+    int ready[2], status;
+    pid_t child;
+    char c;
+
+    t_ok(make_open(&w->m, w->dir));
+    close_node(w, true);
+    t_ok(hf_inspect_open(w->dir, &w->in));
+    assert_int_equal(pipe(ready), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(lock_and_look(w->dir, ready[1]));
+    assert_int_equal(close(ready[1]), 0);
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    assert_int_equal(close(ready[0]), 0);
+    hf_inspect_close(w->in);
+    w->in = NULL;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 static void inspect__walk_ends_where_its_callback_says(void **state)
 {
     struct world *w = *state;
@@ -642,6 +683,7 @@ int main(void)
         T(inspect__shows_transactions_with_their_branches),
         T(inspect__counts_what_is_owed_to_each_resource_manager),
         T(inspect__shows_the_history_oldest_first),
+        T(inspect__closes_alone),
         T(inspect__walk_ends_where_its_callback_says),
         T(inspect__holds_no_snapshot_while_a_callback_runs),
         T(ask__leaves_a_request_with_uid_time_and_reason),
