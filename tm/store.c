@@ -260,6 +260,11 @@ static int put_sealed(struct hf__store_txn *t, const void *key, size_t key_size,
 
 static const unsigned char head_key[1] = {0};
 
+static bool is_head(const MDB_val *key)
+{
+    return key->mv_size == sizeof(head_key) && *(unsigned char *)key->mv_data == head_key[0];
+}
+
 static int read_head(struct hf__store_txn *t, struct head *ret)
 {
     struct hf__record r;
@@ -401,7 +406,7 @@ int hf__store_each_from(struct hf__store_txn *t, const void *prefix, size_t pref
         if (prefix_size > 0 &&
             (k.mv_size < prefix_size || memcmp(k.mv_data, prefix, prefix_size) != 0))
             break;
-        if (k.mv_size == sizeof(head_key) && *(unsigned char *)k.mv_data == head_key[0])
+        if (is_head(&k))
             continue;
         rc = unseal(t->store, &k, &v, &r, NULL);
         if (rc == HF_OK)
@@ -421,6 +426,12 @@ int hf__store_each(struct hf__store_txn *t, const void *prefix, size_t prefix_si
     return hf__store_each_from(t, prefix, prefix_size, prefix, prefix_size, fn, user);
 }
 
+static void check_put(const struct hf__store_txn *t, const void *key, size_t key_size, size_t size)
+{
+    HF_CHECK(t->writes && key_size > 0 && key_size <= HF__STORE_KEY_MAX);
+    HF_CHECK(*(const unsigned char *)key != head_key[0] && size <= HF__STORE_PAYLOAD_MAX);
+}
+
 int hf__store_put(struct hf__store_txn *t, const void *key, size_t key_size, uint8_t kind,
                   const void *payload, size_t size)
 {
@@ -428,8 +439,7 @@ int hf__store_put(struct hf__store_txn *t, const void *key, size_t key_size, uin
     uint64_t old_sum = 0, new_sum;
     int rc;
 
-    HF_CHECK(t->writes && key_size > 0 && key_size <= HF__STORE_KEY_MAX);
-    HF_CHECK(*(const unsigned char *)key != head_key[0] && size <= HF__STORE_PAYLOAD_MAX);
+    check_put(t, key, key_size, size);
     rc = get_sealed(t, key, key_size, &old, &old_sum);
     if (rc != HF_OK && rc != HF_ENOTFOUND)
         return rc;
@@ -449,8 +459,7 @@ int hf__store_add(struct hf__store_txn *t, const void *key, size_t key_size, uin
     uint64_t sum;
     int rc;
 
-    HF_CHECK(t->writes && key_size > 0 && key_size <= HF__STORE_KEY_MAX);
-    HF_CHECK(*(const unsigned char *)key != head_key[0] && size <= HF__STORE_PAYLOAD_MAX);
+    check_put(t, key, key_size, size);
     rc = put_sealed(t, key, key_size, kind, t->head.sequence + 1, payload, size, MDB_NOOVERWRITE,
                     &sum);
     if (rc == HF_EEXIST)
@@ -814,7 +823,7 @@ int hf__store_verify(struct hf__store *s)
     while (rc == HF_OK && count <= head.count &&
            (rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
         rc = unseal(s, &k, &v, &r, &one);
-        if (k.mv_size == sizeof(head_key) && *(unsigned char *)k.mv_data == head_key[0])
+        if (is_head(&k))
             continue;
         if (rc == HF_OK && r.sequence > head.sequence)
             rc = damaged(s, "a record is newer than the head", r.sequence);
