@@ -140,9 +140,10 @@ static int clean(void *user, hf_resid id)
 {
     const struct pool *pool = user;
     hf_instance *instance = instance_of(id);
+    int state = hf_instance_get_state(instance);
 
-    if (hf_instance_broken(instance))
-        return HF_ERM;
+    if (state != HF_INSTANCE_GOOD) /* elsewhere: its rmid means nothing to this thread */
+        return state == HF_INSTANCE_ELSEWHERE ? HF_ETHREAD : HF_ERM;
     return pool->hooks.clean(pool->hooks.user, hf_instance_rmid(instance));
 }
 
