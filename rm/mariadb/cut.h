@@ -30,7 +30,7 @@ int hf__my_cut_op(struct my_session *s, enum my_op op, enum my_moment moment);
 
 #else
 
-#define hf__my_cut_op(s, op, moment) 0
+#define hf__my_cut_op(s, op, moment) ((void)(op), 0)
 #define MY_CUT(name, s) ((void)0)
 
 #endif

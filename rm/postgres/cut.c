@@ -91,9 +91,9 @@ void hf__pg_cut_step(struct pg_rmid *entry, enum pg_moment moment)
 {
     enum pg_step step = (enum pg_step)entry->operation.step;
 
-    if (moment == PG_SENDING   ? breaks_sending(step)
-        : moment == PG_SENT    ? breaks_sent(step)
-                               : breaks_answered(step))
+    if (moment == PG_SENDING ? breaks_sending(step)
+        : moment == PG_SENT  ? breaks_sent(step)
+                             : breaks_answered(step))
         hf__pg_cut(entry);
 }
 
