@@ -34,10 +34,31 @@ if(HOLDFAST_FAULTS)
     hf_test(crash cuts matrix/cuts.c matrix/cuts_kv.c matrix/disk.c ${hf_rig} TIMEOUT 300)
     set_tests_properties(crash.cuts PROPERTIES LABELS cuts SKIP_RETURN_CODE 77)
     if(TARGET holdfast_postgres_static AND TARGET holdfast_mariadb_static)
-        hf_test(crash cuts_servers matrix/cuts.c matrix/cuts_servers.c matrix/disk.c ${hf_rig}
+        hf_test(crash cuts_servers matrix/cuts.c matrix/cuts_servers.c matrix/disk.c
+            matrix/script.c ${hf_rig}
             LIBRARIES holdfast_postgres_static holdfast_mariadb_static PkgConfig::libpq
                 PkgConfig::LIBMARIADB
             TIMEOUT 900)
+        hf_test(crash pairs matrix/pairs.c matrix/pairs_choose.c matrix/pairs_scenarios.c
+            matrix/pairs_servers.c matrix/script.c ${hf_rig}
+            LIBRARIES holdfast_postgres_static holdfast_mariadb_static PkgConfig::libpq
+                PkgConfig::LIBMARIADB
+            TIMEOUT 900)
+        target_compile_definitions(crash_pairs PRIVATE
+            PAIRS_SERVERS="${CMAKE_CURRENT_LIST_DIR}/matrix/cuts_servers.sh")
+        set_tests_properties(crash.pairs PROPERTIES
+            LABELS pairs PROCESSORS 2 SKIP_RETURN_CODE 77)
+        foreach(pair IN ITEMS refused,postgres-error-is-yes two,postgres-scan-skips
+                two,mariadb-lost-is-done two,mariadb-scan-skips)
+            string(REPLACE "," ";" pair "${pair}")
+            list(GET pair 0 scenario)
+            list(GET pair 1 bug)
+            add_test(NAME crash.pairs.catches.${bug}
+                COMMAND "${CMAKE_CURRENT_LIST_DIR}/must_fail.sh" VIOLATION
+                    $<TARGET_FILE:crash_pairs> --scenario ${scenario} --jobs 1 --plant ${bug})
+            set_tests_properties(crash.pairs.catches.${bug} PROPERTIES
+                LABELS pairs TIMEOUT 300 SKIP_RETURN_CODE 77)
+        endforeach()
         target_compile_definitions(crash_cuts_servers PRIVATE
             CUTS_SERVERS="${CMAKE_CURRENT_LIST_DIR}/matrix/cuts_servers.sh")
         set_tests_properties(crash.cuts_servers PROPERTIES LABELS cuts SKIP_RETURN_CODE 77)

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +22,7 @@
 #include "holdfast/postgres.h"
 #include "page.h"
 #include "rig.h"
+#include "script.h"
 
 enum { THREADS = 3, USED = 3 };
 enum { KV = A, PG = B, MY = C };
@@ -35,69 +35,27 @@ struct client {
 
 /* -- the script -------------------------------------------------------------------------------- */
 
-static FILE *to_script, *from_script;
-
-static void start_script(void)
-{
-    int to[2], from[2];
-    pid_t pid;
-
-    if (pipe(to) != 0 || pipe(from) != 0)
-        rig_die("pipe");
-    pid = fork();
-    if (pid < 0)
-        rig_die("fork");
-    if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)prctl(PR_SET_CHILD_SUBREAPER, 1); /* a server that nobody waits for is in the way */
-        (void)dup2(to[0], STDIN_FILENO);
-        (void)dup2(from[1], STDOUT_FILENO);
-        (void)close(to[1]);
-        (void)close(from[0]);
-        execl(CUTS_SERVERS, CUTS_SERVERS, disk_dir(), (char *)NULL);
-        _exit(127);
-    }
-    (void)close(to[0]);
-    (void)close(from[1]);
-    to_script = fdopen(to[1], "w");
-    from_script = fdopen(from[0], "r");
-    if (to_script == NULL || from_script == NULL)
-        rig_die("fdopen");
-}
-
-static bool script_says_ok(void)
-{
-    char line[16] = "";
-
-    return fgets(line, sizeof(line), from_script) != NULL && strcmp(line, "ok\n") == 0;
-}
-
-static bool tell_script(const char *word)
-{
-    return fprintf(to_script, "%s\n", word) >= 0 && fflush(to_script) == 0 && script_says_ok();
-}
+static struct script *script;
 
 static const char *make(void)
 {
-    if (to_script == NULL) {
-        start_script();
-        if (!script_says_ok())
-            return "PostgreSQL or MariaDB is not installed";
-    }
-    if (!tell_script("make"))
+    if (script == NULL && (script = script_start(CUTS_SERVERS, disk_dir())) == NULL)
+        return "PostgreSQL or MariaDB is not installed";
+    if (!script_tell(script, "make"))
         rig_die("make the servers");
     return NULL;
 }
 
 static void up(void)
 {
-    if (!tell_script("up"))
+    if (!script_tell(script, "up"))
         rig_die("start the servers after a cut");
 }
 
 static void down(void)
 {
-    (void)tell_script("down"); /* what is left of them keeps the file system from being unmounted */
+    /* What is left of them keeps the file system from being unmounted: that will be seen. */
+    (void)script_tell(script, "down");
 }
 
 /* -- the stores -------------------------------------------------------------------------------- */

@@ -1,12 +1,13 @@
 #!/bin/bash
-# cuts_servers.sh DIR - a PostgreSQL and a MariaDB in DIR, for crash_cuts_servers.
+# cuts_servers.sh DIR - a PostgreSQL and a MariaDB in DIR, for crash_cuts_servers and crash_pairs.
 #
 # Says "ok", or "none" if one of the two is not installed, and ends then. Reads words from stdin,
 # and answers each with a line "ok" or "failed":
 #   make   both, new and up, with a table t(n) each, and all of it on the disk
 #   up     start what was there before
 #   down   kill both, and wait until nothing of them is left
-# Ends with its stdin. Nothing it has started outlives it.
+#   postgres, mariadb   kill that one, and start it again
+# Ends with its stdin. Nothing it has started outlives it, nor does what it has made.
 set -u
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../../tools/servers" && pwd) || exit 1
 . "$tools/postgres.sh"
@@ -15,7 +16,7 @@ dir=$1
 
 sweep() # PostgreSQL's script has its own
 {
-    setsid bash -c 'tail --pid="$1" -f /dev/null; . "$2"; mariadb_kill "$3"' sweep $$ \
+    setsid bash -c 'tail --pid="$1" -f /dev/null; . "$2"; mariadb_remove "$3"' sweep $$ \
         "$tools/mariadb.sh" "$dir/my" </dev/null >/dev/null 2>&1 &
     disown
 }
@@ -42,6 +43,16 @@ down() # PostgreSQL may have given up by itself
     mariadb_kill "$dir/my"
 }
 
+postgres()
+{
+    postgres_kill "$dir/pg" && postgres_start "$dir/pg"
+}
+
+mariadb_again()
+{
+    mariadb_kill "$dir/my" && mariadb_start "$dir/my"
+}
+
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 if [ -z "$postgres_bin" ] || ! command -v mariadbd >/dev/null ||
     ! command -v mariadb-install-db >/dev/null; then
@@ -52,8 +63,11 @@ echo ok
 sweep
 while read -r word; do
     case $word in
-    make | up | down)
+    make | up | down | postgres)
         if "$word" >/dev/null; then echo ok; else echo failed; fi
+        ;;
+    mariadb) # which is the client's name, too
+        if mariadb_again >/dev/null; then echo ok; else echo failed; fi
         ;;
     *) exit 2 ;;
     esac

@@ -54,6 +54,9 @@ struct stores {
     int (*add)(struct world *w); /* register them; a code of Holdfast's */
     /* The stores that have the key of transaction n. 0, or 1 and shared->complaint. */
     int (*find)(struct world *w, unsigned n, unsigned *ret_stores);
+    /* Make the key of transaction n in one; read there; for the scenarios alone. */
+    int (*write)(struct world *w, unsigned store, hf_instance *in, unsigned n);
+    int (*read)(struct world *w, unsigned store, hf_instance *in);
 };
 
 struct world {
@@ -84,6 +87,11 @@ extern const unsigned hf_scenario_count;
 unsigned scenario_promise(struct world *w, unsigned stores);
 /* What the application was told of it, by a result code. */
 void scenario_keep(struct world *w, unsigned n, int rc);
+/* Enlist some stores in a transaction; write the key of transaction n to them. */
+int scenario_enlist(hf_tx *tx, hf_instance *const in[STORES], unsigned stores);
+int scenario_write(struct world *w, hf_instance *const in[STORES], unsigned stores, unsigned n);
+/* One transaction that writes to some stores, in instances that are open. */
+int scenario_transact(struct world *w, unsigned stores);
 /* Open the node and the instances of a set of stores, and start. */
 int scenario_start(struct world *w, unsigned stores);
 

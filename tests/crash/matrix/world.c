@@ -4,13 +4,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "holdfast/inspect.h"
 #include "holdfast/kv.h"
 #include "matrix.h"
 
-enum { PASSES_MAX = 6, SCAN_MAX = 16 };
+enum { PASSES_MAX = 6, PASSES_OF_SERVERS_MAX = 200, SCAN_MAX = 16 };
 
 static int complain(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -112,15 +113,26 @@ void world_close(struct world *w)
     w->tm = NULL;
 }
 
+/* A server may be at what the dead had asked of it. */
+static void nap(void)
+{
+    const struct timespec time = {.tv_nsec = 20000000};
+
+    (void)nanosleep(&time, NULL);
+}
+
 int world_recover(struct world *w)
 {
     hf_tm_stats stats = {.size = sizeof(stats)};
+    int passes = w->stores != NULL ? PASSES_OF_SERVERS_MAX : PASSES_MAX;
     int rc = world_open(w);
 
     if (rc == HF_OK)
         rc = hf_tm_start(w->tm, 0);
     stats.owed = 1;
-    for (int pass = 0; rc == HF_OK && stats.owed != 0 && pass < PASSES_MAX; pass++) {
+    for (int pass = 0; rc == HF_OK && stats.owed != 0 && pass < passes; pass++) {
+        if (pass > 0 && w->stores != NULL)
+            nap();
         rc = hf_tm_recover(w->tm, NULL);
         if (rc == HF_OK)
             rc = hf_tm_tick(w->tm, NULL);
@@ -132,7 +144,7 @@ int world_recover(struct world *w)
     if (rc != HF_OK)
         return complain(w, "recovery: %s: %s", hf_strerror_name(rc), hf_error_last()->text);
     if (stats.owed != 0)
-        return complain(w, "after %d passes %llu branches are owed", PASSES_MAX,
+        return complain(w, "after %d passes %llu branches are owed", passes,
                         (unsigned long long)stats.owed);
     if (stats.alarms != 0 && w->temper != WILLFUL) /* a heuristic is one */
         return complain(w, "recovery raised an alarm");
