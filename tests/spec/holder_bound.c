@@ -170,6 +170,42 @@ static void one_rmid__each_thread_gets_its_own(void **state)
     second_end(other);
 }
 
+static int cleaned;
+
+static int clean_it(void *user, int rmid)
+{
+    (void)user, (void)rmid;
+    cleaned++;
+    return HF_OK;
+}
+
+static int alloc_it(void *arg)
+{
+    struct told *j = arg;
+
+    return hf_holder_alloc(j->p->h, hf_xa_type(j->p->w->rm[A]), &j->id);
+}
+
+static void one_rmid__is_cleaned_by_its_own_thread_or_closed(void **state)
+{
+    hf_xa_hooks hooks = {.size = sizeof(hooks), .clean = clean_it};
+    struct pool *p = start(state, BOUND_STATIC, 1, &hooks);
+    struct second *other = second_start();
+    struct told j = {.p = p};
+
+    cleaned = 0;
+    t_ok(second_do(other, alloc_and_free, &j));
+    assert_int_equal(cleaned, 1);
+    assert_int_equal(pool_stats(p).idle, 1);
+    t_ok(second_do(other, alloc_it, &j));
+    t_ok(hf_holder_free(p->h, j.id)); /* the rmid means another connection here */
+    assert_int_equal(cleaned, 1);
+    assert_int_equal(pool_stats(p).idle, 0);
+    assert_int_equal(pool_stats(p).destroyed, 1);
+    assert_int_equal(bound_seen().illegal, 0);
+    second_end(other);
+}
+
 /* -- freed while its transaction is being completed -------------------------------------------- */
 
 static void freed_between_decide_and_finish__it_is_pooled(void **state)
@@ -198,6 +234,7 @@ int main(void)
         T(reset_ends_what_was_outside__it_is_pooled),
         T(at_work_outside_for_a_thread__it_is_given_to_none),
         T(one_rmid__each_thread_gets_its_own),
+        T(one_rmid__is_cleaned_by_its_own_thread_or_closed),
         T(freed_between_decide_and_finish__it_is_pooled),
     };
     return cmocka_run_group_tests_name("holder.bound", tests, NULL, NULL);
