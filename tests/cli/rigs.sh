@@ -56,5 +56,22 @@ expect "what was skipped" 0 '^crash\.y .*SKIPPED: ext4: only root can$'
 report </dev/null
 expect "nothing" 1 '^rig '
 
+counts() # counts WHAT COUNTS: of the report, as a step of tools/check has them
+{
+    local out
+    out=$("$source/tools/lint/cases" "$dir/report.xml" 0)
+    if [ "$out" = "$2" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        printf 'rigs: %s: "%s", not "%s"\n' "$1" "$out" "$2"
+    fi
+}
+
+{ one unit.x run '[       OK ] a'; one unit.x.catches.early run '[  FAILED  ] a'; } | report
+counts "a case that had to fail" "2 0 0"
+{ one unit.x run '[       OK ] a'; one unit.x.catches.early fail '[       OK ] a'; } | report
+counts "a bug that was not caught is a failure" "1 1 0"
+
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
