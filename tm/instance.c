@@ -28,6 +28,7 @@ static _Atomic uint64_t openings; /* calls of xa_open */
 enum { RMID_BUCKETS = 256 };
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER; /* the innermost */
 static hf_instance *registry[RMID_BUCKETS];
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
 void hf__instance_error(const hf_instance *instance, int *ret_native, char *ret_text, size_t size)
 {
@@ -153,10 +154,23 @@ static hf_instance **bucket(int rmid)
     return &registry[(unsigned)rmid % RMID_BUCKETS];
 }
 
+/* The parent's instances are not this process's; another thread may have held the lock. */
+static void forget_registry(void)
+{
+    (void)pthread_mutex_init(&registry_lock, NULL);
+    memset(registry, 0, sizeof(registry));
+}
+
+static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, forget_registry); /* ENOMEM: they stay, and answer HF_EFORK */
+}
+
 static void enter_registry(hf_instance *instance)
 {
     hf_instance **at = bucket(instance->rmid);
 
+    (void)pthread_once(&fork_once, watch_forks);
     (void)pthread_mutex_lock(&registry_lock);
     instance->next_of_rmid = *at;
     *at = instance;

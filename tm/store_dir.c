@@ -42,8 +42,8 @@ static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct hf__store_dir *registry;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
-/* A child of fork may open stores of its own: another thread must not hold the registry just
-   then. */
+/* A child of fork may open stores of its own, and the same ones: another thread must not hold the
+   registry just then. */
 static void lock_registry(void)
 {
     (void)pthread_mutex_lock(&registry_lock);
@@ -54,9 +54,17 @@ static void unlock_registry(void)
     (void)pthread_mutex_unlock(&registry_lock);
 }
 
+/* What the parent has open is not open here: a child has none of its locks, and what it inherited
+   of LMDB's is neither used nor closed, so that no close can drop a lock that the child takes. */
+static void forget_registry(void)
+{
+    registry = NULL;
+    unlock_registry();
+}
+
 static void watch_forks(void)
 {
-    (void)pthread_atfork(lock_registry, unlock_registry, unlock_registry); /* ENOMEM: as without */
+    (void)pthread_atfork(lock_registry, unlock_registry, forget_registry); /* ENOMEM: as HF_EOPEN */
 }
 
 /* Enter the registry (S5), before any file in the directory is opened. */
@@ -68,9 +76,7 @@ static int enter_registry(struct hf__store_dir *d)
     (void)pthread_mutex_lock(&registry_lock);
     for (o = registry; o != NULL; o = o->next)
         if (o->dev == d->dev && o->ino == d->ino && strcmp(o->file, d->file) == 0)
-            rc = hf__error(o->process == d->process ? HF_EOPEN : HF_EFORK, 0, "%s: %s", d->path,
-                           o->process == d->process ? "open already in this process"
-                                                    : "open in the parent process");
+            rc = hf__error(HF_EOPEN, 0, "%s: open already in this process", d->path);
     if (rc == HF_OK) {
         d->next = registry;
         registry = d;

@@ -117,6 +117,12 @@ void hf__kv_locks_end(struct kv_locks *locks)
     pthread_mutex_unlock(&searching);
 }
 
+void hf__kv_locks_forget_all(void)
+{
+    (void)pthread_mutex_init(&searching, NULL);
+    tables = NULL;
+}
+
 void hf__kv_lock_owner_init(struct kv_owner *owner, uint64_t transaction, size_t count_max)
 {
     pthread_condattr_t attributes;

@@ -80,6 +80,8 @@ struct kv_locks {
 /* A table begins as zeroes, and its mutex is not held here. It must be empty when it ends. */
 void hf__kv_locks_init(struct kv_locks *locks, pthread_mutex_t *mutex);
 void hf__kv_locks_end(struct kv_locks *locks);
+/* In a child after fork: the parent's tables are not this process's. */
+void hf__kv_locks_forget_all(void);
 
 /*
  * An owner begins as zeroes. It holds nothing, and does not wait, when it ends. count_max bounds

@@ -144,6 +144,13 @@ out:
     return rc;
 }
 
+void hf__kv_place_forget_all(void)
+{
+    (void)pthread_mutex_init(&opening, NULL);
+    places = NULL;
+    hf__kv_locks_forget_all();
+}
+
 void hf__kv_place_close(struct kv_place *place)
 {
     struct kv_place **link = &places;

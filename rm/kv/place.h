@@ -47,6 +47,8 @@ struct kv_place {
 int hf__kv_place_open(const struct kv_openstring *open, struct kv_place **ret);
 /* The last one closes the store; branches that are not prepared are forgotten with it. */
 void hf__kv_place_close(struct kv_place *place);
+/* In a child after fork: the parent's places are not this process's. */
+void hf__kv_place_forget_all(void);
 
 int hf__kv_place_failed(struct kv_place *place);
 /* A step's outcome is not known. Called with mutex held; wakes all who wait. */

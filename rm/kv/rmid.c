@@ -4,13 +4,16 @@
  * Invariants
  *   R1  An rmid is in the registry from a successful xa_open() to its xa_close().
  *   R2  `owner` is not 0 if and only if an rmid is open, and tells which process opened it: a child
- *       after fork sees another number and touches nothing, no mutex either.
+ *       after fork sees another number. There nothing is open, whatever its parent had, and the
+ *       first xa_open() makes the child's own beginning. What was inherited is neither used nor
+ *       freed.
  *
  * Threads: `mutex` is held for a walk along one bucket, and no other lock is taken meanwhile.
  * Spec: [XA] 3.2: the transaction manager chooses rmids; tables 6-1, 6-2.
  */
 #include "rmid.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -22,6 +25,31 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct kv_rmid *buckets[BUCKETS]; /* guarded by mutex */
 static unsigned count;                   /* of all entries; guarded by mutex */
 static _Atomic uint64_t owner;           /* hf__process() + 1 of who has rmids open; 0: nobody */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* Another thread of the parent may have held any of the mutexes. */
+static void in_child(void)
+{
+    (void)pthread_mutex_init(&mutex, NULL);
+    for (int i = 0; i < BUCKETS; i++)
+        buckets[i] = NULL;
+    count = 0;
+    hf__kv_place_forget_all();
+}
+
+static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, in_child); /* ENOMEM: a child opens what its parent had not */
+}
+
+void hf__kv_rmid_begin(void)
+{
+    uint64_t opened_by = atomic_load(&owner);
+
+    (void)pthread_once(&once, watch_forks);
+    if (hf__kv_rmid_is_forked()) /* unless another thread has been faster */
+        (void)atomic_compare_exchange_strong(&owner, &opened_by, 0);
+}
 
 int hf__kv_rmid_is_forked(void)
 {

@@ -26,9 +26,11 @@ struct kv_rmid {
 };
 
 /*
- * Is this a child after fork of the process that has rmids open? Then nothing else may be called.
+ * Is this a child after fork of the process that has rmids open? Then nothing else may be called
+ * before hf__kv_rmid_begin(), after which nothing is open.
  */
 int hf__kv_rmid_is_forked(void);
+void hf__kv_rmid_begin(void);
 
 /* NULL: not open. */
 struct kv_rmid *hf__kv_rmid_find(int rmid);

@@ -70,8 +70,7 @@ static int entry_open(char *xa_info, int rmid, long flags)
     rc = check_flags(flags, TMNOFLAGS);
     if (rc != XA_OK)
         return hf__kv_failure_end(rc);
-    if (hf__kv_rmid_is_forked())
-        return refuse(HF_EFORK, XAER_RMERR);
+    hf__kv_rmid_begin();
     entry = hf__kv_rmid_find(rmid);
     if (entry != NULL && !hf__kv_place_failed(entry->place))
         return XA_OK;

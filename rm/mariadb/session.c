@@ -49,8 +49,8 @@ static struct {
     struct my_session *first;
 } buckets[BUCKETS] = {[0 ... BUCKETS - 1] = {PTHREAD_MUTEX_INITIALIZER, NULL}};
 
-static _Atomic unsigned opened; /* rmids; a child after fork has its parent's number */
-static _Atomic pid_t owner;     /* the process that opened one last */
+static _Atomic unsigned opened; /* rmids */
+static _Atomic int forked;      /* the parent of this process had some */
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 
 int hf__my_session_same(const XID *a, const XID *b)
@@ -62,9 +62,28 @@ int hf__my_session_same(const XID *a, const XID *b)
 
 /* -- the registry ------------------------------------------------------------------------------ */
 
+/* Another thread of the parent may have held any of the mutexes. What was inherited is neither used
+   nor freed: mysql_close() in a child would end the parent's session. */
+static void in_child(void)
+{
+    if (atomic_exchange(&opened, 0) == 0)
+        return;
+    atomic_store(&forked, 1);
+    for (int b = 0; b < BUCKETS; b++) {
+        (void)pthread_mutex_init(&buckets[b].mutex, NULL);
+        buckets[b].first = NULL;
+    }
+}
+
 int hf__my_session_is_forked(void)
 {
-    return atomic_load(&opened) != 0 && atomic_load(&owner) != getpid();
+    return atomic_load(&forked);
+}
+
+void hf__my_session_begin(void)
+{
+    if (hf__my_session_is_forked())
+        atomic_store(&forked, 0);
 }
 
 struct my_session *hf__my_session_find(int rmid)
@@ -88,7 +107,6 @@ static void add(struct my_session *s)
     s->next = buckets[b].first;
     buckets[b].first = s;
     (void)pthread_mutex_unlock(&buckets[b].mutex);
-    atomic_store(&owner, getpid());
     (void)atomic_fetch_add(&opened, 1);
 }
 
@@ -162,6 +180,7 @@ int hf__my_session_branch_of(int rmid, XID *ret)
 static void begin_library(void)
 {
     (void)mysql_library_init(0, NULL, NULL); /* not safe in two threads at once; never fails here */
+    (void)pthread_atfork(NULL, NULL, in_child); /* ENOMEM: a child is not told apart */
 }
 
 static void set_options(MYSQL *conn, const struct my_options *o)

@@ -68,9 +68,11 @@ struct my_session {
 };
 
 /*
- * Is this a child after fork of the process that has rmids open? Then nothing else may be called.
+ * Is this a child after fork of the process that has rmids open? Then nothing else may be called
+ * before hf__my_session_begin(), after which nothing is open: the sockets are the parent's.
  */
 int hf__my_session_is_forked(void);
+void hf__my_session_begin(void);
 
 /* NULL: not open. */
 struct my_session *hf__my_session_find(int rmid);

@@ -72,8 +72,10 @@ static int check_open(int rmid, long flags)
 static int entry_open(char *xa_info, int rmid, long flags)
 {
     struct my_session *s;
-    int rc = check_open(rmid, flags);
+    int rc;
 
+    hf__my_session_begin();
+    rc = check_open(rmid, flags);
     if (rc != XA_OK)
         return hf__my_words_end(rc);
     s = hf__my_session_find(rmid);

@@ -3,9 +3,10 @@
  *
  * Invariants
  *   R1  An rmid is in the registry from a successful xa_open() to its xa_close().
- *   R2  In a child after fork `forked` is 1 if rmids were open when it was made: it touches
- *       nothing, no mutex either. PQfinish() in a child would end the parent's session. (A handler
- *       of pthread_atfork() sets it: to ask for the process's id costs a system call each time.)
+ *   R2  In a child after fork nothing is open, whatever its parent had; `forked` is 1 if that was
+ *       something, until the first xa_open() makes the child's own beginning. What was inherited is
+ *       neither used nor freed: PQfinish() in a child would end the parent's session. (A handler of
+ *       pthread_atfork() does it: to ask for the process's id costs a system call each time.)
  *
  * Threads: a bucket's mutex is held for a walk along it, never in a call to libpq, and no other
  * lock is taken meanwhile: threads with connections of their own do not wait for each other.
@@ -28,9 +29,16 @@ static _Atomic unsigned count; /* of all entries */
 static _Atomic int forked;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+/* Another thread of the parent may have held any of the mutexes. */
 static void in_child(void)
 {
-    atomic_store(&forked, atomic_load(&count) != 0);
+    if (atomic_exchange(&count, 0) == 0)
+        return;
+    atomic_store(&forked, 1);
+    for (int i = 0; i < BUCKETS; i++) {
+        (void)pthread_mutex_init(&buckets[i].mutex, NULL);
+        buckets[i].first = NULL;
+    }
 }
 
 static void watch_forks(void)
@@ -41,6 +49,12 @@ static void watch_forks(void)
 int hf__pg_rmid_is_forked(void)
 {
     return atomic_load(&forked);
+}
+
+void hf__pg_rmid_begin(void)
+{
+    if (hf__pg_rmid_is_forked())
+        atomic_store(&forked, 0);
 }
 
 static struct bucket *bucket_of(int rmid)

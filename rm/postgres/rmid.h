@@ -95,10 +95,11 @@ struct pg_rmid {
 };
 
 /*
- * Is this a child after fork of the process that has rmids open? Then nothing else may be called:
- * the sockets are the parent's.
+ * Is this a child after fork of the process that has rmids open? Then nothing else may be called
+ * before hf__pg_rmid_begin(), after which nothing is open: the sockets are the parent's.
  */
 int hf__pg_rmid_is_forked(void);
+void hf__pg_rmid_begin(void);
 
 /* NULL: not open. */
 struct pg_rmid *hf__pg_rmid_find(int rmid);

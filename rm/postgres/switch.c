@@ -93,8 +93,7 @@ static int entry_open(char *xa_info, int rmid, long flags)
     hf__pg_failure_begin(rmid);
     if (flags != TMNOFLAGS)
         return hf__pg_failure_end(flags == TMASYNC ? XAER_ASYNC : XAER_INVAL);
-    if (hf__pg_rmid_is_forked())
-        return refuse("used in a child process after fork", XAER_RMERR);
+    hf__pg_rmid_begin();
     entry = hf__pg_rmid_find(rmid);
     if (entry != NULL && !entry->failed)
         return XA_OK;

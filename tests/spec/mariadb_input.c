@@ -360,7 +360,7 @@ static void pool__reset_and_validate(void **state)
     my_close(1);
 }
 
-static void fork__a_child_touches_nothing(void **state)
+static void fork__a_child_touches_nothing_of_its_parents(void **state)
 {
     XID x = my_xid(++last_branch);
     int status = 0;
@@ -373,8 +373,12 @@ static void fork__a_child_touches_nothing(void **state)
     if (pid == 0) {
         int good = my->xa_prepare_entry(&x, 1, TMNOFLAGS) == XAER_RMFAIL &&
                    my->xa_close_entry((char *)"", 1, TMNOFLAGS) == XAER_RMERR &&
-                   refused(2, my_info("input", "")) == XAER_RMERR && hf_mariadb_conn(1) == NULL &&
-                   hf_mariadb_reset(1) == HF_EFORK && hf_mariadb_validate(1) == HF_EFORK;
+                   hf_mariadb_conn(1) == NULL && hf_mariadb_reset(1) == HF_EFORK &&
+                   hf_mariadb_validate(1) == HF_EFORK &&
+                   refused(1, my_info("input", "")) == XA_OK && /* a session of its own */
+                   my->xa_prepare_entry(&x, 1, TMNOFLAGS) != XA_OK &&
+                   hf_mariadb_validate(1) == HF_OK &&
+                   my->xa_close_entry((char *)"", 1, TMNOFLAGS) == XA_OK;
 
         _exit(good ? 0 : 1);
     }
@@ -475,7 +479,7 @@ int main(void)
         T(rights__a_commit_that_is_refused_is_asked_for_again),
         T(rights__a_session_of_another_user_is_not_ended),
         T(pool__reset_and_validate),
-        T(fork__a_child_touches_nothing),
+        T(fork__a_child_touches_nothing_of_its_parents),
         T(threads__work_side_by_side),
     };
     int failed = cmocka_run_group_tests_name("mariadb.input", tests, NULL, NULL);

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "holdfast/kv.h"
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, tx_world_setup, tx_world_teardown)
 
 static void *run_int(void *arg)
@@ -127,28 +129,65 @@ static void a_thread_that_ends__is_rolled_back_and_closed(void **state)
 
 /* -- forks ------------------------------------------------------------------------------------- */
 
+static XID parents_xid;
+
 static void child_of_one_that_is_open(void *arg)
 {
     struct world *w = arg;
 
+    TXINFO mine;
+    int rmid;
+
     must(calls_of_a_thread_that_never_opened() == 0);
     must(hf_opened_tm() == NULL);
     w->told[0] = '\0';
-    must(tx_open() == TX_FAIL);
-    must(strstr(w->told, "parent") != NULL);
-    must(tx_begin() == TX_PROTOCOL_ERROR);
+    must(tx_open() == TX_OK); /* its own xa_open, in an incarnation of its own */
+    must(strstr(w->told, "cannot open kv") != NULL && strstr(w->told, "open in process") != NULL);
+    must(hf_opened_rmid("kv", &rmid) == HF_ERM); /* a kv store is one process's */
+    must(hf_opened_rmid("a", &rmid) == HF_OK);
+    must(tx_set_commit_return(TX_COMMIT_DECISION_LOGGED) == TX_OK);
+    must(tx_begin() == TX_OK);
+    must(tx_info(&mine) == 1);
+    must(memcmp(&mine.xid, &parents_xid, sizeof(mine.xid)) != 0);
+    must(tx_commit() == TX_OK);
+    must(tx_begin() == TX_OK);
+    must(tx_rollback() == TX_OK);
+    must(tx_close() == TX_OK);
 }
 
-static void a_child_after_fork__has_nothing_open(void **state)
+/* Threads, a transaction, a kv store, and a second phase that may still be going on. */
+static void a_child_after_fork__opens_for_itself_and_leaves_the_parents_alone(void **state)
 {
     struct world *w = *state;
+    char text[1024], value[8];
+    TXINFO info;
+    int rmid;
 
-    tx_world_open(w, 2);
+    rm_a = *fake_switch(A);
+    rm_b = *fake_switch(B);
+    snprintf(text, sizeof(text),
+             "[holdfast]\nnode = %s\n[rm a]\nsymbol = rm_a\n[rm b]\nsymbol = rm_b\n"
+             "[rm kv]\ntype = kv\nopen = dir=%s/kv\n",
+             w->node, w->dir);
+    (void)tx_world_write(w, text);
+    t_tx(TX_OK, tx_open());
+    t_tx(TX_OK, tx_set_commit_return(TX_COMMIT_DECISION_LOGGED));
     t_tx(TX_OK, tx_begin());
-    assert_int_equal(fake_child(child_of_one_that_is_open, w), 0);
+    t_ok(hf_opened_rmid("kv", &rmid));
+    t_ok(hf_kv_put(rmid, "k", 1, "v", 1));
+    assert_int_equal(tx_info(&info), 1);
+    parents_xid = info.xid;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(fake_child(child_of_one_that_is_open, w), 0);
+    assert_int_equal(fake_committed(A) + fake_committed(B), 4);
     assert_int_equal(tx_world_state(), 3);
     t_tx(TX_OK, tx_commit());
-    assert_int_equal(fake_committed(A) + fake_committed(B), 2);
+    t_tx(TX_OK, tx_begin());
+    t_ok(hf_kv_get(rmid, "k", 1, value, sizeof(value), NULL));
+    t_tx(TX_OK, tx_rollback());
+    t_tx(TX_OK, tx_close());
+    assert_int_equal(fake_committed(A) + fake_committed(B), 6);
+    assert_int_equal(world_records(w), 0);
 }
 
 static void child_of_one_that_has_closed(void *arg)
@@ -438,7 +477,7 @@ int main(void)
         T(threads__have_transactions_and_rmids_of_their_own),
         T(with_one_rmid__each_thread_opens_it),
         T(a_thread_that_ends__is_rolled_back_and_closed),
-        T(a_child_after_fork__has_nothing_open),
+        T(a_child_after_fork__opens_for_itself_and_leaves_the_parents_alone),
         T(a_child_of_one_that_has_closed__opens_for_itself),
         T(one_that_cannot_be_opened__is_left_out),
         T(one_that_was_lost__is_opened_again_before_the_next),

@@ -10,7 +10,7 @@
  * What a thread has is in a structure of its own, which only that thread touches. When a thread
  * ends without tx_close, a destructor rolls its transaction back, gives up what works outside of
  * transactions, and closes for it. In a child after fork there is no node and no thread has
- * anything: what the parent had is left alone.
+ * anything: what the parent had is left alone, and tx_open opens the node for the child.
  *
  * The globals here are the node, the host's callback, and each thread's pointer to its own.
  */

@@ -498,24 +498,28 @@ static void scans_in_pieces(void **state)
     t_xa(XA_OK, do_call(CLOSE, TMNOFLAGS, 0));
 }
 
-static void a_child_after_fork_touches_nothing(void **state)
+static void a_child_after_fork_touches_nothing_of_its_parents(void **state)
 {
-    long b = ++last_branch;
+    long b = last_branch + 1; /* the one after it is the child's */
     int status;
     pid_t pid;
 
     (void)state;
+    last_branch += 2;
     t_xa(XA_OK, do_call(OPEN, TMNOFLAGS, 0));
     bring_to(S1, b);
     pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        int good = do_call(OPEN, TMNOFLAGS, 0) == XAER_RMERR &&
-                   do_call(END, TMSUCCESS, b) == XAER_RMFAIL &&
-                   do_call(ROLLBACK, TMNOFLAGS, b) == XAER_RMFAIL &&
-                   hf_postgres_exec(MINE, "SELECT 1") == NULL && hf_postgres_conn(MINE) == NULL &&
-                   hf_postgres_validate(MINE) == HF_EFORK &&
-                   do_call(CLOSE, TMNOFLAGS, 0) == XAER_RMERR;
+        int good =
+            do_call(END, TMSUCCESS, b) == XAER_RMFAIL &&
+            do_call(ROLLBACK, TMNOFLAGS, b) == XAER_RMFAIL &&
+            hf_postgres_exec(MINE, "SELECT 1") == NULL && hf_postgres_conn(MINE) == NULL &&
+            hf_postgres_validate(MINE) == HF_EFORK && do_call(CLOSE, TMNOFLAGS, 0) == XAER_RMERR &&
+            do_call(OPEN, TMNOFLAGS, 0) == XA_OK && /* a session of its own */
+            do_call(END, TMSUCCESS, b) < 0 && hf_postgres_validate(MINE) == HF_OK &&
+            do_call(START, TMNOFLAGS, b + 1) == XA_OK && do_call(END, TMSUCCESS, b + 1) == XA_OK &&
+            do_call(ROLLBACK, TMNOFLAGS, b + 1) == XA_OK && do_call(CLOSE, TMNOFLAGS, 0) == XA_OK;
 
         _exit(good ? 0 : 1);
     }
@@ -562,7 +566,7 @@ int main(void)
         T(xa_complete_does_not_wait_with_tmnowait),
         T(refuses_xids_that_are_none),
         T(scans_in_pieces),
-        T(a_child_after_fork_touches_nothing),
+        T(a_child_after_fork_touches_nothing_of_its_parents),
         cmocka_unit_test(all_cells_were_visited),
     };
 

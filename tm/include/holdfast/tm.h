@@ -194,10 +194,13 @@ typedef struct hf_tm_stats {
  *                        was moved or copied. What cannot be told counts as equal.
  * @retval HF_EFULL       no room for the claim.
  * @retval HF_EUNKNOWN    the claim may or may not be on disk; it is given up, and fenced later.
- * @retval HF_EFORK       the parent of this process has the node open, and had when it forked.
  * @retval HF_EBUSY       another process is opening or closing the node and did not finish in 10 s.
  * @retval HF_EIO, HF_ENOMEM
  * In every error nothing is left open, and no incarnation is left claimed.
+ *
+ * In a child after fork what the parent has opened is HF_EFORK to use, and stays the parent's; the
+ * child opens the node for itself, which is an incarnation of its own. What it inherited of
+ * connections to databases stays open in it until it ends or calls exec, unused: better fork first.
  *
  * Threads: any. Blocks for file input and output.
  * Spec: [XA] 2.3.1 leaves the log to the transaction manager.

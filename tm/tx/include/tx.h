@@ -125,7 +125,9 @@ typedef struct tx_info_t TXINFO;
  *             callback: their own interfaces fail, and transactions go without them
  *   TX_ERROR  none could be opened, or the node could not, in a way that may pass
  *   TX_FAIL   the configuration is missing or wrong, a library or symbol is missing, a switch is
- *             not acceptable, the node refuses; or the parent process had it open at fork()
+ *             not acceptable, or the node refuses
+ *
+ * A child after fork() is in state S0, whatever its parent had open, and opens for itself.
  */
 extern TX_API_ int tx_open(void);
 

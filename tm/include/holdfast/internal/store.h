@@ -15,7 +15,8 @@
  *       HF_ELOG.
  *   S5  One process opens a store once, found by device and inode of the directory before anything
  *       in it is opened: closing any descriptor of the lock file would drop this process's locks on
- *       it.
+ *       it. In a child after fork nothing is open: it opens for itself, the same stores, too, and
+ *       neither uses nor closes what it inherited.
  *
  * The lock file (one for a directory, never removed) is locked by F_SETLK, byte by byte: byte 0
  * while the directory is being opened or closed, or for as long as it is open
