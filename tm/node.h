@@ -38,7 +38,6 @@ enum {
     HF__TX_INLINE = 4,        /* branches that need no allocation */
     HF__TX_INLINE_SYNCS = 2,  /* and watchers */
     HF__TX_POOL_MAX = 1024,   /* transactions kept for reuse */
-    HF__PAUSE_FIRST_MS = 250, /* between recovery passes while something is owed */
     HF__STRING_MAX = 255,     /* bytes of an open or close string [XA 4.3] */
 };
 

@@ -5,7 +5,8 @@
  *
  * Work that is due (a recovery pass, removals that wait, requests of operators) is done by
  * hf_tm_tick(), on the host's thread or on one of ours. Passes come soon after a start and while
- * something is owed, and back off to PAUSE_MAX_MS; requests are looked for every REQUESTS_MS.
+ * something is owed, and back off (recover_ms to recover_max_ms); requests are looked for every
+ * REQUESTS_MS.
  */
 #include <errno.h>
 #include <signal.h>
@@ -19,11 +20,12 @@
 #include "completion.h"
 
 enum {
-    PAUSE_MAX_MS = 30000,
     REQUESTS_MS = 250, /* between two looks for requests, and for removals that wait */
     START_POLL_MS = 50,
     SLOW_MS = 1000, /* presets of the configuration */
     UNCONFIRMED_MS = 86400000,
+    RECOVER_MS = 250,
+    RECOVER_MAX_MS = 30000,
 };
 
 static _Atomic uint64_t next_thread = 1;
@@ -93,6 +95,16 @@ static void init_locks(hf_tm *tm)
     (void)pthread_condattr_destroy(&attr);
 }
 
+static void set_pauses(hf_tm_config *c)
+{
+    uint32_t first = c->recover_ms, most = c->recover_max_ms;
+
+    if (first == 0)
+        c->recover_ms = most != 0 && most < RECOVER_MS ? most : RECOVER_MS;
+    if (most == 0)
+        c->recover_max_ms = first > RECOVER_MAX_MS ? first : RECOVER_MAX_MS;
+}
+
 int hf_tm_open(const hf_tm_config *config, hf_tm **ret_tm)
 {
     hf_tm_config cfg;
@@ -105,6 +117,8 @@ int hf_tm_open(const hf_tm_config *config, hf_tm **ret_tm)
     if (rc == HF_OK && cfg.history > HF__HISTORY_NONE)
         rc =
             hf__error(HF_EINVAL, 0, "hf_tm_config.history is %u; it can be 0, 1 or 2", cfg.history);
+    if (rc == HF_OK && cfg.recover_max_ms != 0 && cfg.recover_ms > cfg.recover_max_ms)
+        rc = hf__error(HF_EINVAL, 0, "hf_tm_config.recover_ms is above recover_max_ms");
     if (rc != HF_OK)
         return rc;
     tm = calloc(1, sizeof(*tm));
@@ -123,7 +137,8 @@ int hf_tm_open(const hf_tm_config *config, hf_tm **ret_tm)
     tm->config.slow_ms = cfg.slow_ms != 0 ? cfg.slow_ms : SLOW_MS;
     tm->config.unconfirmed_ms = cfg.unconfirmed_ms != 0 ? cfg.unconfirmed_ms : UNCONFIRMED_MS;
     hf__history_limit(hf__log_history(tm->log), cfg.history_max);
-    tm->pause_ms = HF__PAUSE_FIRST_MS;
+    set_pauses(&tm->config);
+    tm->pause_ms = tm->config.recover_ms;
     tm->next_expiry_ms = UINT64_MAX;
     atomic_store(&tm->sequence, (uint64_t)hf__log_nonce(tm->log) << (64 - HF__NONCE_BITS));
     init_locks(tm);
@@ -204,6 +219,7 @@ static int serve_requests(hf_tm *tm)
 /* A pass, and when the next one is due: soon while passes get something done, then ever later. */
 static int pass_and_plan(hf_tm *tm)
 {
+    const uint32_t most = tm->config.recover_max_ms;
     uint64_t owed;
     int rc;
 
@@ -213,9 +229,9 @@ static int pass_and_plan(hf_tm *tm)
     rc = hf__recover(tm, NULL);
     (void)pthread_mutex_lock(&tm->lock);
     if (tm->stats.owed < owed)
-        tm->pause_ms = HF__PAUSE_FIRST_MS;
+        tm->pause_ms = tm->config.recover_ms;
     else
-        tm->pause_ms = tm->pause_ms < PAUSE_MAX_MS / 2 ? 2 * tm->pause_ms : PAUSE_MAX_MS;
+        tm->pause_ms = tm->pause_ms < most / 2 ? 2 * tm->pause_ms : most;
     tm->next_pass_ms = hf__monotonic_ms() + tm->pause_ms;
     (void)pthread_mutex_unlock(&tm->lock);
     return rc;
@@ -370,8 +386,8 @@ int hf_tm_start(hf_tm *tm, uint32_t wait_ms)
     (void)pthread_mutex_lock(&tm->lock);
     if (tm->state == HF__TM_OPEN)
         tm->state = HF__TM_STARTED;
-    tm->pause_ms = HF__PAUSE_FIRST_MS;
-    tm->next_pass_ms = hf__monotonic_ms() + HF__PAUSE_FIRST_MS;
+    tm->pause_ms = tm->config.recover_ms;
+    tm->next_pass_ms = hf__monotonic_ms() + tm->config.recover_ms;
     (void)pthread_mutex_unlock(&tm->lock);
     return HF_OK;
 }

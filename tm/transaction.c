@@ -184,7 +184,7 @@ void hf__tx_leave(hf_tx *tx, hf_outcome outcome, bool owes)
     hf__live_set(&tm->live->committed, tm->stats.committed);
     hf__live_set(&tm->live->rolledback, tm->stats.rolledback);
     if (owes) { /* locks are held somewhere: a pass is due at once */
-        tm->pause_ms = HF__PAUSE_FIRST_MS;
+        tm->pause_ms = tm->config.recover_ms;
         tm->next_pass_ms = 0;
         (void)pthread_cond_broadcast(&tm->changed);
     }

@@ -145,6 +145,10 @@ static void config__that_is_not_one_is_refused(void **state)
     c.size = sizeof(c);
     c.dir = "";
     t_rc(HF_EINVAL, hf_tm_open(&c, &tm));
+    c.dir = w->node;
+    c.recover_ms = 2;
+    c.recover_max_ms = 1;
+    t_rc(HF_EINVAL, hf_tm_open(&c, &tm));
     assert_null(tm);
     assert_int_equal(access(w->node, F_OK), -1);
 }

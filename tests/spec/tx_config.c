@@ -5,6 +5,8 @@
  */
 #include "support/tx_world.h"
 
+#include <time.h>
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, tx_world_setup, tx_world_teardown)
 
 #define NODE "[holdfast]\nnode = /nowhere/node\n"
@@ -39,7 +41,8 @@ static void all_keys__reach_their_places(void **state)
     make_switches();
     snprintf(text, sizeof(text),
              "# a comment\n; another\n[holdfast]\nnode = %s\nnonce = host-1\nbackground = no\n"
-             "history = all\nhistory_max = 5\nslow_ms = 7\nunconfirmed_ms = 9\n"
+             "history = all\nhistory_max = 5\nslow_ms = 7\nunconfirmed_ms = 9\nrecover_ms = 4\n"
+             "recover_max_ms = 4\n"
              "start_wait_ms = 1\nclose_wait_ms = 2\ntimeout = 30\nlog = none\n\n"
              "[rm first]\nsymbol = rm_a\nopen = one ; a comment\nclose = two\nrank = -3\n"
              "registration = static\nthread_bound = yes\nrmid = thread\n"
@@ -165,6 +168,11 @@ static const struct bad bad_ones[] = {
     {NODE "timeout = 1s\n", HF_EINVAL, 3, "not a number"},
     {NODE "timeout =\n", HF_EINVAL, 3, "not a number"},
     {NODE "slow_ms = 99999999999999999999\n", HF_EINVAL, 3, "not a number"},
+    {NODE "unconfirmed_ms = 0\n", HF_EINVAL, 3, "not a number from 1"},
+    {NODE "recover_ms = 0\n", HF_EINVAL, 3, "not a number from 1"},
+    {NODE "recover_max_ms = never\n", HF_EINVAL, 3, "not a number from 1"},
+    {NODE "recover_ms = 9\n\nrecover_max_ms = 8\n", HF_EINVAL, 5, "9 is above recover_max_ms = 8"},
+    {NODE "recover_max_ms = 8\nrecover_ms = 9\n", HF_EINVAL, 4, "9 is above recover_max_ms = 8"},
     {NODE "background = maybe\n", HF_EINVAL, 3, "not one of no, yes"},
     {NODE "history = some\n", HF_EINVAL, 3, "not one of worthy, all, none"},
     {NODE "log = stdout\n", HF_EINVAL, 3, "not one of none, stderr"},
@@ -326,6 +334,75 @@ static void what_is_in_doubt__is_not_hidden_by_a_changed_file(void **state)
     assert_int_equal(world_records(w), 0);
 }
 
+/* -- recovery intervals ------------------------------------------------------------------------ */
+
+/* A branch that is owed its commit while this is true. */
+static void owe(struct world *w, const char *node_keys)
+{
+    tx_world_configure(w, 2, node_keys, NULL);
+    t_tx(TX_OK, tx_open());
+    t_tx(TX_OK, tx_begin());
+    fake_answer(B, FAKE_COMMIT, XA_RETRY);
+    t_tx(TX_HAZARD, tx_commit());
+}
+
+static uint64_t passes(void)
+{
+    hf_tm_stats stats = {.size = sizeof(stats)};
+
+    t_ok(hf_tm_get_stats(hf_opened_tm(), &stats));
+    return stats.passes;
+}
+
+static void tick_for(unsigned ms, uint64_t passes_max)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+
+    for (unsigned i = 0; i < ms && passes() < passes_max; i++) {
+        t_ok(hf_tm_tick(hf_opened_tm(), NULL));
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+/* The host ticks. Without a bound to the pauses twenty passes would take half an hour. */
+static void recover_ms__is_the_pause_between_passes(void **state)
+{
+    struct world *w = *state;
+    uint64_t before;
+
+    owe(w, "background = no\nrecover_ms = 1\nrecover_max_ms = 2");
+    before = passes();
+    tick_for(60000, before + 20);
+    assert_true(passes() >= before + 20);
+    fake_answer(B, FAKE_COMMIT, XA_OK);
+    tick_for(60000, passes() + 1);
+    t_tx(TX_OK, tx_close());
+    assert_int_equal(world_records(w), 0);
+    w = tx_world_again(state);
+
+    owe(w, "background = no\nrecover_ms = 3600000");
+    tick_for(1000, passes() + 1); /* it is due at once */
+    before = passes();
+    tick_for(1000, before + 1); /* the preset would be four by now */
+    assert_int_equal(passes(), before);
+    fake_answer(B, FAKE_COMMIT, XA_OK);
+}
+
+/* Our thread does. */
+static void recover_ms__is_kept_to_by_our_thread(void **state)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    struct world *w = *state;
+    uint64_t before;
+
+    owe(w, "background = yes\nrecover_ms = 1\nrecover_max_ms = 1");
+    before = passes();
+    for (int i = 0; i < 3000 && passes() < before + 4; i++)
+        (void)nanosleep(&pause, NULL);
+    assert_true(passes() >= before + 4);
+    fake_answer(B, FAKE_COMMIT, XA_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +414,8 @@ int main(void)
         T(a_line_or_a_string_that_is_too_long__is_refused),
         T(null_arguments__are_refused),
         T(what_is_in_doubt__is_not_hidden_by_a_changed_file),
+        T(recover_ms__is_the_pause_between_passes),
+        T(recover_ms__is_kept_to_by_our_thread),
     };
     return cmocka_run_group_tests_name("tx.config", tests, NULL, NULL);
 }

@@ -218,7 +218,7 @@ static void one_that_cannot_be_opened__is_left_out(void **state)
     struct world *w = *state;
     int rmid;
 
-    tx_world_configure(w, 2, NULL, NULL);
+    tx_world_configure(w, 2, "background = no\nrecover_ms = 3600000", NULL);
     fake_answer(B, FAKE_OPEN, XAER_RMERR);
     t_tx(TX_OK, tx_open());
     assert_non_null(strstr(w->told, "cannot open b: b: xa_open answered XAER_RMERR"));
@@ -232,6 +232,36 @@ static void one_that_cannot_be_opened__is_left_out(void **state)
     t_tx(TX_OK, tx_close());
     t_tx(TX_OK, tx_open());
     t_ok(hf_opened_rmid("b", &rmid));
+}
+
+/* It comes up while the program runs. */
+static void one_that_could_not_be_opened__takes_part_when_it_can_be(void **state)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+    struct world *w = *state;
+    unsigned opens;
+    int rmid;
+
+    tx_world_configure(w, 2, "background = no\nrecover_ms = 1\nrecover_max_ms = 3", NULL);
+    fake_answer(B, FAKE_OPEN, XAER_RMERR);
+    t_tx(TX_OK, tx_open());
+    for (int i = 0; i < 3; i++) {
+        opens = fake_calls(B, FAKE_OPEN);
+        (void)nanosleep(&pause, NULL);
+        t_tx(TX_OK, tx_begin()); /* goes on without it, having tried */
+        assert_int_equal(fake_calls(B, FAKE_OPEN), opens + 1);
+        t_rc(HF_ERM, hf_opened_rmid("b", &rmid));
+        t_tx(TX_OK, tx_commit());
+    }
+    fake_answer(B, FAKE_OPEN, XA_OK);
+    (void)nanosleep(&pause, NULL);
+    world_trace_clear();
+    t_tx(TX_OK, tx_begin());
+    world_expect("b.open a.start b.start");
+    assert_non_null(strstr(w->told, "b is open now"));
+    t_ok(hf_opened_rmid("b", &rmid));
+    t_tx(TX_OK, tx_commit());
+    assert_int_equal(fake_committed(B), 1);
 }
 
 static void one_that_was_lost__is_opened_again_before_the_next(void **state)
@@ -480,6 +510,7 @@ int main(void)
         T(a_child_after_fork__opens_for_itself_and_leaves_the_parents_alone),
         T(a_child_of_one_that_has_closed__opens_for_itself),
         T(one_that_cannot_be_opened__is_left_out),
+        T(one_that_could_not_be_opened__takes_part_when_it_can_be),
         T(one_that_was_lost__is_opened_again_before_the_next),
         T(rollback_only__is_shown_and_rolls_back),
         T(a_timeout__is_the_next_transactions),

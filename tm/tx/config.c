@@ -82,6 +82,8 @@ static const struct key node_keys[] = {
     NODE(history_max, NUMBER, 1, UINT32_MAX, NULL),
     NODE(slow_ms, NUMBER, 1, UINT32_MAX, NULL),
     NODE(unconfirmed_ms, NUMBER, 1, UINT32_MAX, NULL),
+    NODE(recover_ms, NUMBER, 1, UINT32_MAX, NULL),
+    NODE(recover_max_ms, NUMBER, 1, UINT32_MAX, NULL),
     NODE(start_wait_ms, NUMBER, 0, UINT32_MAX, NULL),
     NODE(close_wait_ms, NUMBER, 0, UINT32_MAX, NULL),
     NODE(timeout, NUMBER, 0, TIMEOUT_MAX_S, NULL),
@@ -219,6 +221,18 @@ static int find_rm(struct reading *r, const char *name, struct hf__tx_rm **ret)
     return HF_OK;
 }
 
+/* Of the two, the one that comes second is wrong. */
+static int check_pauses(struct reading *r)
+{
+    const hf_config *c = r->config;
+
+    if (c->recover_max_ms == 0 || c->recover_ms <= c->recover_max_ms)
+        return HF_OK;
+    return hf__config_error(c, r->line, HF_EINVAL,
+                            "recover_ms = %lld is above recover_max_ms = %lld",
+                            (long long)c->recover_ms, (long long)c->recover_max_ms);
+}
+
 static int take_key(struct reading *r, const char *section, const char *name, const char *value)
 {
     const struct key *keys = node_keys;
@@ -253,7 +267,8 @@ static int take_key(struct reading *r, const char *section, const char *name, co
     *given |= 1ull << i;
     r->last = &keys[i];
     r->last_base = base;
-    return set_value(r, &keys[i], base, value);
+    rc = set_value(r, &keys[i], base, value);
+    return rc == HF_OK ? check_pauses(r) : rc;
 }
 
 /* inih's handler: it goes on whatever this returns, so that the first error has to be kept. */

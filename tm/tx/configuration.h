@@ -43,6 +43,7 @@ struct hf_config {
     char *nonce;
     int64_t background;
     int64_t history, history_max, slow_ms, unconfirmed_ms;
+    int64_t recover_ms, recover_max_ms;
     int64_t start_wait_ms, close_wait_ms;
     int64_t timeout; /* seconds */
     int64_t log;     /* 1: to stderr */

@@ -180,6 +180,8 @@ int hf_config_open(hf_config *config, const hf_config_host *host, hf_tm **ret_tm
     tm_config.history_max = (uint32_t)config->history_max;
     tm_config.slow_ms = (uint32_t)config->slow_ms;
     tm_config.unconfirmed_ms = (uint32_t)config->unconfirmed_ms;
+    tm_config.recover_ms = (uint32_t)config->recover_ms;
+    tm_config.recover_max_ms = (uint32_t)config->recover_max_ms;
     if (host != NULL) {
         tm_config.log = host->log;
         tm_config.user = host->user;

@@ -22,6 +22,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+/* Between tries to open what could not be opened, if the file does not say. */
+enum { RETRY_MS = 250, RETRY_MAX_MS = 30000 };
 
 enum node_state { NONE, OPENING, OPEN, CLOSING };
 
@@ -293,6 +297,14 @@ static int leave_node(void)
 
 /* -- a thread --------------------------------------------------------------------------------- */
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* it cannot fail */
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 static int open_slot(struct hf__tx_slot *slot)
 {
     int rc = hf_instance_open(slot->rm, &slot->instance);
@@ -305,6 +317,26 @@ static int open_slot(struct hf__tx_slot *slot)
     return rc;
 }
 
+/* One that was not open so far: tell, and put the next try off. */
+static int try_slot(const hf_config *config, struct hf__tx_slot *slot)
+{
+    uint32_t first = config->recover_ms != 0 ? (uint32_t)config->recover_ms : RETRY_MS;
+    uint32_t most = config->recover_max_ms != 0 ? (uint32_t)config->recover_max_ms : RETRY_MAX_MS;
+    bool again = slot->pause_ms != 0;
+    int rc = open_slot(slot);
+
+    if (rc == HF_OK) {
+        if (again)
+            hf__tx_tell(HF_LOG_INFO, "%s is open now, and takes part", hf_rm_name(slot->rm));
+        return rc;
+    }
+    if (again)
+        first = slot->pause_ms < most / 2 ? 2 * slot->pause_ms : most;
+    slot->pause_ms = first < most ? first : most;
+    slot->again_ms = now_ms() + slot->pause_ms;
+    return rc;
+}
+
 /* The xa_opens of a thread. How many succeeded. */
 static unsigned open_slots(struct hf__tx_thread *t)
 {
@@ -314,7 +346,7 @@ static unsigned open_slots(struct hf__tx_thread *t)
         t->slots[i].rm = t->config->rms[i].rm;
         t->slots[i].dynamic = (t->config->rms[i].xa->flags & TMREGISTER) != 0;
         t->bound = t->bound || hf__config_rm_bound(&t->config->rms[i]);
-        count += open_slot(&t->slots[i]) == HF_OK;
+        count += try_slot(t->config, &t->slots[i]) == HF_OK;
     }
     return count;
 }
@@ -414,6 +446,8 @@ int hf__tx_thread_mend(struct hf__tx_thread *t)
         }
         if (slot->instance == NULL && slot->had)
             rc = open_slot(slot);
+        else if (slot->instance == NULL && now_ms() >= slot->again_ms)
+            (void)try_slot(t->config, slot); /* was told; transactions go without it */
     }
     return rc;
 }

@@ -15,6 +15,8 @@ struct hf__tx_slot {
     hf_rm *rm;
     hf_instance *instance; /* NULL: not open */
     bool had;              /* it was open in this thread */
+    uint64_t again_ms;     /* monotonic: not open so far, the next try */
+    uint32_t pause_ms;     /* before it; doubles */
     bool dynamic;          /* registers by itself: not enlisted */
 };
 
@@ -41,7 +43,8 @@ struct hf__tx_thread *hf__tx_self(void);
 int hf__tx_thread_open(void);
 /* To S0, without a transaction. TX_OK, TX_ERROR, TX_FAIL; TX_PROTOCOL_ERROR: still open. */
 int hf__tx_thread_close(struct hf__tx_thread *t);
-/* Open again what was lost. HF_OK, or why it cannot be. */
+/* Open again what was lost. HF_OK, or why it cannot be. What could not be opened so far is tried
+   again when it is time, and its failure is none. */
 int hf__tx_thread_mend(struct hf__tx_thread *t);
 
 /* -- behind.c --------------------------------------------------------------------------------- */

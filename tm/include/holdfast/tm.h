@@ -53,10 +53,15 @@ typedef struct hf_tm_config {
     /** How long after its decision a commit that can be neither confirmed nor denied stays in the
         decision log before it moves to the history; not with history 2. 0: 24 hours */
     uint32_t unconfirmed_ms;
+    /** The pause between recovery passes, after one that has got something done; it doubles with
+        each that has not, up to recover_max_ms. A pass is begun by hf_tm_tick(), which our thread
+        calls every 250 ms at the latest. 0: 250, or recover_max_ms if that is less */
+    uint32_t recover_ms;
+    uint32_t recover_max_ms; /**< not below recover_ms. 0: 30,000, or recover_ms if that is more */
 } hf_tm_config;
 #define HF_TM_CONFIG_INIT                                                                          \
     {                                                                                              \
-        sizeof(hf_tm_config), NULL, 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0                          \
+        sizeof(hf_tm_config), NULL, 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0                    \
     }
 
 /** What a resource manager says of a branch that it is asked about by name. */
@@ -175,7 +180,7 @@ typedef struct hf_tm_stats {
  * @param ret_tm  Written on success only. The caller closes it with hf_tm_close().
  *
  * @retval HF_OK
- * @retval HF_EINVAL      config, its size, dir or history is not valid.
+ * @retval HF_EINVAL      config, its size, dir, history or recover_ms is not valid.
  * @retval HF_ENOTNODE    dir is something else: a file, or a directory with other things in it.
  * @retval HF_EOWNER      dir or a file in it belongs to another user, is open to others, or is a
  *                        link.

@@ -122,7 +122,8 @@ typedef struct tx_info_t TXINFO;
  * that HOLDFAST_CONFIG names, opens the node and runs recovery. Again: TX_OK, and nothing is done.
  *
  *   TX_OK     open; resource managers that could not be reached are not, and were named to the log
- *             callback: their own interfaces fail, and transactions go without them
+ *             callback: their own interfaces fail, and transactions go without them. tx_begin()
+ *             tries again, ever less often, and says so when one takes part
  *   TX_ERROR  none could be opened, or the node could not, in a way that may pass
  *   TX_FAIL   the configuration is missing or wrong, a library or symbol is missing, a switch is
  *             not acceptable, or the node refuses

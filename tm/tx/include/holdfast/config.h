@@ -17,8 +17,13 @@
  *   nonce = TEXT                    hf_tm_config.nonce
  *   background = yes|no             hf_tm_config.background; preset yes. With no the program calls
  *                                   hf_tm_tick(), after tx_open() with hf_opened_tm()
- *   history = worthy|all|none       hf_tm_config.history; history_max, slow_ms and unconfirmed_ms
- *                                   are numbers, as there
+ *   history = worthy|all|none       hf_tm_config.history; history_max and slow_ms are numbers, as
+ *                                   there
+ *   unconfirmed_ms = N              hf_tm_config.unconfirmed_ms: how long a commit that nobody can
+ *                                   confirm stays in doubt
+ *   recover_ms, recover_max_ms = N  hf_tm_config.recover_ms and recover_max_ms: the pauses between
+ *                                   recovery passes; and between two tries of tx_begin() to open a
+ *                                   resource manager that could not be opened by tx_open()
  *   start_wait_ms = N               for hf_tm_start(); preset 0
  *   close_wait_ms = N               for hf_tm_close() by the last tx_close(); preset 10000
  *   timeout = SECONDS               the initial transaction_timeout of each thread; preset 0, none
