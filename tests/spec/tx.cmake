@@ -3,7 +3,7 @@
 if(NOT TARGET holdfast-tx_static)
     return()
 endif()
-foreach(subject IN ITEMS states config codes threads)
+foreach(subject IN ITEMS states config codes threads input)
     hf_test(spec tx_${subject} tx_${subject}.c support/tx_world.c support/fake_rm.c
         LIBRARIES holdfast-tx_static)
     set_target_properties(spec_tx_${subject} PROPERTIES ENABLE_EXPORTS ON)

@@ -99,6 +99,8 @@ static void secrets__come_from_a_file_that_nobody_else_can_read(void **state)
         config = NULL;
         assert_int_equal(chmod(path, rows[i].mode), 0);
         t_rc(rows[i].rc, hf_config_load(tx_world_write(w, text), &config));
+        if (rows[i].rc != HF_OK)
+            assert_non_null(strstr(hf_error_last()->text, "tx.ini:4: "));
         assert_null(strstr(hf_error_last()->text, "swordfish"));
         hf_config_free(config);
     }
@@ -157,7 +159,15 @@ static const struct bad bad_ones[] = {
     {NODE "colour = blue\n", HF_EINVAL, 3, "unknown key colour"},
     {NODE "[rm a]\nsymbol = rm_a\nopne = x\n", HF_EINVAL, 5, "unknown key opne in [rm a]"},
     {NODE "node = /else\n", HF_EINVAL, 3, "node is given twice"},
-    {NODE "[rm a]\nsymbol = rm_a\n[rm a]\nsymbol = rm_a\n", HF_EINVAL, 6, "given twice"},
+    {NODE "[rm a]\nsymbol = rm_a\n[rm a]\nsymbol = rm_a\n", HF_EINVAL, 6,
+     "twice: it begins in line 3"},
+    {NODE "[rm a]\nsymbol = rm_a\n[rm b]\nsymbol = rm_a\n[rm a]\nrank = 1\n", HF_EINVAL, 8,
+     "twice: it begins in line 3"},
+    {NODE "[rm a]\nsymbol = rm_a\nrank = 1\nrank = 1\n", HF_EINVAL, 6, "rank is given twice"},
+    {NODE "[rm a]\nsymbol = rm_a\n[holdfast]\ntimeout = 1\n", HF_EINVAL, 6, "begins in line 1"},
+    {NODE "[rm a]\nsymbol = rm_a\nrank = 2147483648\n", HF_EINVAL, 5, "not a number from -2147"},
+    {NODE "[rm a]\nsymbol = rm_a\nthread_bound = 1\n", HF_EINVAL, 5, "not one of no, yes"},
+    {NODE "[rm a]\nsymbol = rm_a\nregistration = any\n", HF_EINVAL, 5, "not one of either, st"},
     {NODE "this is nothing\n", HF_EINVAL, 3, "neither"},
     {NODE "[rm a\nsymbol = rm_a\n", HF_EINVAL, 3, "neither"},
     {NODE "[rm a]\n\n[rm b]\nsymbol = rm_a\n", HF_EINVAL, 5, "no keys"},

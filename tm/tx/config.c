@@ -113,8 +113,9 @@ struct reading {
     hf_config *config;
     FILE *file;
     unsigned line;
-    bool continues; /* this line goes on with the value of the one before */
-    bool empty;     /* no key has come since the last [section] */
+    unsigned section; /* line of the last [section] */
+    bool continues;   /* this line goes on with the value of the one before */
+    bool empty;       /* no key has come since the last [section] */
     const struct key *last;
     void *last_base;
     int rc; /* of the first thing that is wrong; nothing is read after it */
@@ -194,6 +195,15 @@ static int set_value(struct reading *r, const struct key *key, void *base, const
     }
 }
 
+/* A section that goes on elsewhere is one that somebody has copied. */
+static int check_section(struct reading *r, unsigned section)
+{
+    if (section == r->section)
+        return HF_OK;
+    return hf__config_error(r->config, r->line, HF_EINVAL,
+                            "this section is given twice: it begins in line %u", section);
+}
+
 /* The section [rm NAME], which begins with its first key. */
 static int find_rm(struct reading *r, const char *name, struct hf__tx_rm **ret)
 {
@@ -203,7 +213,7 @@ static int find_rm(struct reading *r, const char *name, struct hf__tx_rm **ret)
     for (unsigned i = 0; i < c->count; i++)
         if (strcmp(c->rms[i].name, name) == 0) {
             *ret = &c->rms[i];
-            return HF_OK;
+            return check_section(r, c->rms[i].section);
         }
     if (name[0] == '\0' || strlen(name) >= HF__TX_NAME_SIZE)
         return hf__config_error(c, r->line, HF_EINVAL,
@@ -216,7 +226,7 @@ static int find_rm(struct reading *r, const char *name, struct hf__tx_rm **ret)
         return hf_error_set(HF_ENOMEM, ENOMEM, "read a configuration");
     c->rms = rms;
     *ret = &rms[c->count++];
-    **ret = (struct hf__tx_rm){.line = r->line};
+    **ret = (struct hf__tx_rm){.line = r->line, .section = r->section};
     (void)snprintf((*ret)->name, sizeof((*ret)->name), "%s", name);
     return HF_OK;
 }
@@ -252,6 +262,12 @@ static int take_key(struct reading *r, const char *section, const char *name, co
     } else if (strcmp(section, "holdfast") != 0) {
         return hf__config_error(r->config, r->line, HF_EINVAL,
                                 "[%s]: a section is [holdfast] or [rm NAME]", section);
+    } else {
+        if (r->config->section == 0)
+            r->config->section = r->section;
+        rc = check_section(r, r->config->section);
+        if (rc != HF_OK)
+            return rc;
     }
     while (keys[i].name != NULL && strcmp(keys[i].name, name) != 0)
         i++;
@@ -289,6 +305,7 @@ static bool begins_section(struct reading *r, const char *line)
         return true;
     if (r->empty)
         r->rc = hf__config_error(r->config, r->line, HF_EINVAL, "the section before has no keys");
+    r->section = r->line;
     r->empty = line != NULL;
     return r->rc == HF_OK;
 }

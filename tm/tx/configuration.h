@@ -19,8 +19,9 @@ enum hf__tx_registration { HF__TX_ANY, HF__TX_STATIC, HF__TX_DYNAMIC };
 /* A section [rm NAME]. Texts are its own, NULL where the file has none. */
 struct hf__tx_rm {
     char name[HF__TX_NAME_SIZE];
-    unsigned line;  /* of the section's first key */
-    uint64_t given; /* keys, a bit for each row of the table in config.c */
+    unsigned line;    /* of the section's first key */
+    unsigned section; /* its own line */
+    uint64_t given;   /* keys, a bit for each row of the table in config.c */
     char *type;
     char *library;
     char *symbol;
@@ -38,6 +39,7 @@ struct hf__tx_rm {
 
 struct hf_config {
     char *path;
+    unsigned section; /* line of [holdfast] */
     uint64_t given;
     char *node;
     char *nonce;

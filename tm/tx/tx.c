@@ -3,7 +3,7 @@
  *
  * A thread is in S0 while it has no struct hf__tx_thread, in S3 or S4 while it has a transaction;
  * it is in S2 or S4 if it is chained. Every call looks at that first (table 7-1), and
- * TX_PROTOCOL_ERROR changes nothing.
+ * TX_PROTOCOL_ERROR changes nothing. Whatever is not TX_OK is explained to the host.
  *
  * The severity rules of [TX] B.5 are in the coordinator, which combines the answers of all branches
  * into one outcome; here the outcome is given its code. Where ours differs from B.5, and why:
@@ -157,6 +157,25 @@ static bool untouched(const char *call, int rc)
     return true;
 }
 
+/* Not to be called in this state: nothing is done. */
+static int refuse(const char *call, const struct hf__tx_thread *t)
+{
+    const char *why = "is in no transaction";
+
+    if (t == NULL)
+        why = "has not called tx_open()";
+    else if (t->tx != NULL)
+        why = "is in a transaction";
+    hf__tx_tell(HF_LOG_WARNING, "%s: TX_PROTOCOL_ERROR: this thread %s", call, why);
+    return TX_PROTOCOL_ERROR;
+}
+
+static int invalid(const char *call, long value)
+{
+    hf__tx_tell(HF_LOG_WARNING, "%s: TX_EINVAL: %ld is not one of its values", call, value);
+    return TX_EINVAL;
+}
+
 /* -- the interface ---------------------------------------------------------------------------- */
 
 int tx_open(void)
@@ -170,14 +189,14 @@ int tx_close(void)
 
     if (t == NULL)
         return TX_OK;
-    return t->tx != NULL ? TX_PROTOCOL_ERROR : hf__tx_thread_close(t);
+    return t->tx != NULL ? refuse("tx_close", t) : hf__tx_thread_close(t);
 }
 
 int tx_begin(void)
 {
     struct hf__tx_thread *t = hf__tx_self();
 
-    return t == NULL || t->tx != NULL ? TX_PROTOCOL_ERROR : begin(t);
+    return t == NULL || t->tx != NULL ? refuse("tx_begin", t) : begin(t);
 }
 
 /* hf_tx_commit(), or what this thread has asked for instead. */
@@ -204,7 +223,7 @@ int tx_commit(void)
     int rc, code;
 
     if (t == NULL || t->tx == NULL)
-        return TX_PROTOCOL_ERROR;
+        return refuse("tx_commit", t);
     rc = commit(t, &result);
     if (untouched("tx_commit", rc))
         return TX_PROTOCOL_ERROR;
@@ -220,7 +239,7 @@ int tx_rollback(void)
     int rc, code;
 
     if (t == NULL || t->tx == NULL)
-        return TX_PROTOCOL_ERROR;
+        return refuse("tx_rollback", t);
     rc = hf_tx_rollback(t->tx, &result);
     if (untouched("tx_rollback", rc))
         return TX_PROTOCOL_ERROR;
@@ -245,7 +264,7 @@ int tx_info(TXINFO *info)
     const struct hf__tx_thread *t = hf__tx_self();
 
     if (t == NULL)
-        return TX_PROTOCOL_ERROR;
+        return refuse("tx_info", t);
     if (info != NULL) {
         memset(info, 0, sizeof(*info));
         info->xid.formatID = -1;
@@ -265,11 +284,13 @@ int tx_set_commit_return(COMMIT_RETURN when_return)
     struct hf__tx_thread *t = hf__tx_self();
 
     if (t == NULL)
-        return TX_PROTOCOL_ERROR;
+        return refuse("tx_set_commit_return", t);
     if (when_return != TX_COMMIT_COMPLETED && when_return != TX_COMMIT_DECISION_LOGGED)
-        return TX_EINVAL;
-    if (when_return == TX_COMMIT_DECISION_LOGGED && !hf__tx_behind_start())
+        return invalid("tx_set_commit_return", when_return);
+    if (when_return == TX_COMMIT_DECISION_LOGGED && !hf__tx_behind_start()) {
+        hf__tx_tell(HF_LOG_WARNING, "tx_set_commit_return: TX_NOT_SUPPORTED: no thread for it");
         return TX_NOT_SUPPORTED;
+    }
     t->when_return = when_return;
     return TX_OK;
 }
@@ -279,9 +300,9 @@ int tx_set_transaction_control(TRANSACTION_CONTROL control)
     struct hf__tx_thread *t = hf__tx_self();
 
     if (t == NULL)
-        return TX_PROTOCOL_ERROR;
+        return refuse("tx_set_transaction_control", t);
     if (control != TX_UNCHAINED && control != TX_CHAINED)
-        return TX_EINVAL;
+        return invalid("tx_set_transaction_control", control);
     t->chained = control == TX_CHAINED;
     return TX_OK;
 }
@@ -291,9 +312,9 @@ int tx_set_transaction_timeout(TRANSACTION_TIMEOUT timeout)
     struct hf__tx_thread *t = hf__tx_self();
 
     if (t == NULL)
-        return TX_PROTOCOL_ERROR;
+        return refuse("tx_set_transaction_timeout", t);
     if (timeout < 0 || timeout > (TRANSACTION_TIMEOUT)(UINT32_MAX / 1000))
-        return TX_EINVAL;
+        return invalid("tx_set_transaction_timeout", timeout);
     t->timeout = timeout;
     return TX_OK;
 }

@@ -12,9 +12,13 @@ foreach(script IN ITEMS usage dead live damage man adopt forget)
 endforeach()
 
 if(TARGET holdfast-tx)
+    add_library(bad_switches MODULE "${PROJECT_SOURCE_DIR}/tests/support/bad_switches.c")
+    target_include_directories(bad_switches PRIVATE "${PROJECT_SOURCE_DIR}/tm/include")
+    target_link_libraries(bad_switches PRIVATE hf_build)
     add_test(NAME cli.txctl_config
         COMMAND "${CMAKE_CURRENT_LIST_DIR}/config.sh"
-            $<TARGET_FILE:txctl> $<TARGET_FILE:make_node> "${PROJECT_SOURCE_DIR}")
+            $<TARGET_FILE:txctl> $<TARGET_FILE:make_node> "${PROJECT_SOURCE_DIR}"
+            $<TARGET_FILE:bad_switches>)
     set_tests_properties(cli.txctl_config PROPERTIES LABELS cli TIMEOUT ${hf_test_timeout})
 endif()
 

@@ -44,9 +44,9 @@
  *                                   type: an rmid of these is a session
  *
  * A line is at most 196 bytes; a longer value goes on in the next line, after white space. # and ;
- * begin a comment at the beginning of a line, and ; after white space. An unknown or repeated key
- * is an error, with file and line. A resource manager that is no longer in the file keeps what the
- * log says it is owed: `txctl status` shows it.
+ * begin a comment at the beginning of a line, and ; after white space. An unknown key is an error,
+ * and so is a key or section that is repeated, with file and line. A resource manager that is no
+ * longer in the file keeps what the log says it is owed: `txctl status` shows it.
  */
 #ifndef HOLDFAST_CONFIG_H
 #define HOLDFAST_CONFIG_H
