@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "holdfast/inspect.h"
 #include "holdfast/kv.h"
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, tx_world_setup, tx_world_teardown)
@@ -420,20 +421,89 @@ static void later_heuristics__are_told_and_not_returned(void **state)
     assert_int_equal(world_records(w), 1); /* for an operator */
 }
 
-static void what_is_bound_to_its_thread__is_finished_there(void **state)
+static int add_kept(void *user, const hf_inspect_tx *tx)
 {
+    for (uint32_t i = 0; i < tx->span_count; i++)
+        *(uint32_t *)user |= tx->spans[i].kept;
+    return 0;
+}
+
+/* Why the history keeps what it has; the node is closed. */
+static uint32_t kept_because(const struct world *w)
+{
+    hf_inspect *in = NULL;
+    uint32_t kept = 0;
+
+    t_ok(hf_inspect_open(w->node, &in));
+    t_ok(hf_inspect_history(in, add_kept, &kept));
+    hf_inspect_close(in);
+    return kept;
+}
+
+/* Nobody waits for what goes wrong behind the call: it reaches the operator, by the log callback,
+   the log and the history, and the thread's next transaction is none the worse. */
+static void errors_behind_the_call__reach_the_operator(void **state)
+{
+    static const struct {
+        int code;
+        enum fake_effect effect;
+        const char *says;
+        unsigned records; /* that stay when all is honest again */
+        uint32_t kept;
+    } rows[] = {
+        {XAER_RMFAIL, FAKE_STAYS,
+         "after tx_commit: committed, 1 branches are owed their end: b: xa_"
+         "commit answered XAER_RMFAIL",
+         0, HF_KEPT_RECOVERED},
+        {XA_RETRY, FAKE_STAYS, "1 branches are owed their end: b: xa_commit answered XA_RETRY", 0,
+         HF_KEPT_RECOVERED},
+        {XAER_PROTO, FAKE_STAYS, "b: xa_commit answered XAER_PROTO", 0, HF_KEPT_RECOVERED},
+        {XAER_RMERR, FAKE_BY_TABLE, "b: xa_commit answered XAER_RMERR", 1, 0},
+        {XA_HEURHAZ, FAKE_BY_TABLE, "after tx_commit: hazard", 1, 0},
+        {XA_HEURMIX, FAKE_BY_TABLE, "after tx_commit: mixed", 1, 0},
+    };
     struct world *w = *state;
 
-    tx_world_configure(w, 2, NULL, "thread_bound = yes");
-    t_tx(TX_OK, tx_open());
-    fake_on_call(hold_commits, NULL);
-    open_gate(true);
-    t_tx(TX_OK, tx_set_commit_return(TX_COMMIT_DECISION_LOGGED));
-    t_tx(TX_OK, tx_begin());
-    t_tx(TX_OK, tx_commit());
-    assert_int_equal(fake_committed(A) + fake_committed(B), 2);
-    assert_true(pthread_equal(commit_thread, pthread_self()));
-    fake_on_call(NULL, NULL);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        tx_world_open(w, 2);
+        t_tx(TX_OK, tx_set_commit_return(TX_COMMIT_DECISION_LOGGED));
+        t_tx(TX_OK, tx_begin());
+        fake_answer_effect(B, FAKE_COMMIT, 1, rows[i].code, rows[i].effect);
+        t_tx(TX_OK, tx_commit());
+        t_tx(TX_OK, tx_begin());
+        if (strstr(w->told, rows[i].says) == NULL)
+            fail_msg("told: %s\nwanted: %s", w->told, rows[i].says);
+        t_tx(TX_OK, tx_commit());
+        t_tx(TX_OK, tx_close());
+        t_tx(TX_OK, tx_open());
+        assert_int_equal(fake_in_doubt(A) + fake_in_doubt(B), 0);
+        t_tx(TX_OK, tx_close());
+        assert_int_equal(world_records(w), rows[i].records);
+        assert_int_equal(kept_because(w) & rows[i].kept, rows[i].kept);
+        w = tx_world_again(state);
+    }
+}
+
+static void what_is_bound_to_its_thread__is_finished_there(void **state)
+{
+    static const char *const keys[] = {"thread_bound = yes", "rmid = process"};
+    struct world *w = *state;
+
+    for (int i = 0; i < 2; i++) {
+        tx_world_configure(w, 2, NULL, keys[i]);
+        t_tx(TX_OK, tx_open());
+        fake_on_call(hold_commits, NULL);
+        open_gate(true);
+        t_tx(TX_OK, tx_set_commit_return(TX_COMMIT_DECISION_LOGGED));
+        t_tx(TX_OK, tx_begin());
+        t_tx(TX_OK, tx_commit());
+        assert_int_equal(fake_committed(A) + fake_committed(B), 2);
+        assert_true(pthread_equal(commit_thread, pthread_self()));
+        t_tx(TX_OK, tx_begin()); /* at once */
+        t_tx(TX_OK, tx_commit());
+        fake_on_call(NULL, NULL);
+        w = tx_world_again(state);
+    }
 }
 
 /* -- many at once ------------------------------------------------------------------------------ */
@@ -518,6 +588,7 @@ int main(void)
         T(phase_two__goes_on_behind_the_call),
         T(phase_two__is_over_when_tx_close_returns),
         T(later_heuristics__are_told_and_not_returned),
+        T(errors_behind_the_call__reach_the_operator),
         T(what_is_bound_to_its_thread__is_finished_there),
         T(many_threads__open_work_and_close_at_once),
 #ifdef HF_FAULTS
