@@ -76,6 +76,61 @@ static void all_keys__reach_their_places(void **state)
     hf_config_free(config);
 }
 
+static char opened_with[MAXINFOSIZE], closed_with[MAXINFOSIZE];
+
+static int note_open(char *info, int rmid, long flags)
+{
+    snprintf(opened_with, sizeof(opened_with), "%s", info);
+    return fake_switch(A)->xa_open_entry(info, rmid, flags);
+}
+
+static int note_close(char *info, int rmid, long flags)
+{
+    snprintf(closed_with, sizeof(closed_with), "%s", info);
+    return fake_switch(A)->xa_close_entry(info, rmid, flags);
+}
+
+/* By the file, and by files of their own. */
+static void strings_and_rank__reach_the_switch(void **state)
+{
+    struct world *w = *state;
+    char text[2048], secret[256];
+    FILE *file;
+
+    snprintf(secret, sizeof(secret), "%s/secret", w->dir);
+    file = fopen(secret, "w");
+    assert_non_null(file);
+    fputs("from the file\n", file);
+    fclose(file);
+    assert_int_equal(chmod(secret, 0600), 0);
+    for (int i = 0; i < 2; i++) {
+        rm_a = *fake_switch(A);
+        rm_a.xa_open_entry = note_open;
+        rm_a.xa_close_entry = note_close;
+        rm_b = *fake_switch(B);
+        if (i == 0)
+            snprintf(text, sizeof(text),
+                     "[holdfast]\nnode = %s\nbackground = no\n[rm a]\nsymbol = rm_a\n"
+                     "open = host=x;\n  user=y\nclose = good bye\nrank = 2\n"
+                     "[rm b]\nsymbol = rm_b\nrank = 1\n",
+                     w->node);
+        else
+            snprintf(text, sizeof(text),
+                     "[holdfast]\nnode = %s\nbackground = no\n[rm a]\nsymbol = rm_a\n"
+                     "open_file = %s\nclose_file = %s\n[rm b]\nsymbol = rm_b\nrank = -1\n",
+                     w->node, secret, secret);
+        (void)tx_world_write(w, text);
+        t_tx(TX_OK, tx_open());
+        t_tx(TX_OK, tx_begin());
+        world_trace_clear();
+        t_tx(TX_OK, tx_commit());
+        assert_non_null(strstr(world_trace(), "b.commit a.commit")); /* by rank, not by place */
+        t_tx(TX_OK, tx_close());
+        assert_string_equal(opened_with, i == 0 ? "host=x;user=y" : "from the file");
+        assert_string_equal(closed_with, i == 0 ? "good bye" : "from the file");
+    }
+}
+
 static void secrets__come_from_a_file_that_nobody_else_can_read(void **state)
 {
     struct world *w = *state;
@@ -417,6 +472,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(all_keys__reach_their_places),
+        T(strings_and_rank__reach_the_switch),
         T(secrets__come_from_a_file_that_nobody_else_can_read),
         T(the_file_itself__is_not_everybodys_to_write),
         T(what_is_wrong__is_named_with_file_and_line),

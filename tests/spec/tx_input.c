@@ -9,6 +9,7 @@
 #include "support/tx_world.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, tx_world_setup, tx_world_teardown)
 
@@ -133,6 +134,38 @@ static void a_call_that_is_refused__is_explained_and_changes_nothing(void **stat
     assert_int_equal(world_records(w), 0);
 }
 
+/* -- a thread that cannot be had --------------------------------------------------------------- */
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* which need the room */
+static void no_room_for_a_thread(void *arg)
+{
+    struct rlimit now, none = {.rlim_cur = 1};
+    struct world *w = arg;
+    TXINFO is;
+
+    must(tx_open() == TX_OK);
+    must(getrlimit(RLIMIT_AS, &now) == 0);
+    none.rlim_max = now.rlim_max;
+    must(setrlimit(RLIMIT_AS, &none) == 0);
+    w->told[0] = '\0';
+    must(tx_set_commit_return(TX_COMMIT_DECISION_LOGGED) == TX_NOT_SUPPORTED);
+    must(strstr(w->told, "TX_NOT_SUPPORTED: no thread for it") != NULL);
+    must(setrlimit(RLIMIT_AS, &now) == 0);
+    must(tx_info(&is) == 0 && is.when_return == TX_COMMIT_COMPLETED);
+    must(tx_set_commit_return(TX_COMMIT_DECISION_LOGGED) == TX_OK);
+    must(tx_begin() == TX_OK && tx_commit() == TX_OK && tx_close() == TX_OK);
+}
+
+static void without_a_thread_for_it__TX_NOT_SUPPORTED(void **state)
+{
+    struct world *w = *state;
+
+    tx_world_configure(w, 2, NULL, NULL);
+    assert_int_equal(fake_child(no_room_for_a_thread, w), 0);
+    assert_int_equal(fake_committed(A) + fake_committed(B), 2);
+}
+#endif
+
 /* -- what a resource manager answers ----------------------------------------------------------- */
 
 enum end { COMMIT, ROLLBACK };
@@ -231,6 +264,9 @@ static void an_open_string_that_is_refused__is_explained(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        T(without_a_thread_for_it__TX_NOT_SUPPORTED), /* first: no thread has left a stack */
+#endif
         T(a_call_that_is_refused__is_explained_and_changes_nothing),
         T(an_answer_that_is_none__is_explained_and_leaves_nothing_behind),
         T(an_open_string_that_is_refused__is_explained),
