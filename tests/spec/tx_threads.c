@@ -130,6 +130,15 @@ static void a_thread_that_ends__is_rolled_back_and_closed(void **state)
 
 /* -- forks ------------------------------------------------------------------------------------- */
 
+/* ThreadSanitizer knows no threads in a child of a process that has some. */
+#ifdef __SANITIZE_THREAD__
+#define CHILDS_BACKGROUND "no"
+#define CHILDS_RETURN TX_COMMIT_COMPLETED
+#else
+#define CHILDS_BACKGROUND "yes"
+#define CHILDS_RETURN TX_COMMIT_DECISION_LOGGED
+#endif
+
 static XID parents_xid;
 
 static void child_of_one_that_is_open(void *arg)
@@ -146,7 +155,7 @@ static void child_of_one_that_is_open(void *arg)
     must(strstr(w->told, "cannot open kv") != NULL && strstr(w->told, "open in process") != NULL);
     must(hf_opened_rmid("kv", &rmid) == HF_ERM); /* a kv store is one process's */
     must(hf_opened_rmid("a", &rmid) == HF_OK);
-    must(tx_set_commit_return(TX_COMMIT_DECISION_LOGGED) == TX_OK);
+    must(tx_set_commit_return(CHILDS_RETURN) == TX_OK);
     must(tx_begin() == TX_OK);
     must(tx_info(&mine) == 1);
     must(memcmp(&mine.xid, &parents_xid, sizeof(mine.xid)) != 0);
@@ -167,7 +176,8 @@ static void a_child_after_fork__opens_for_itself_and_leaves_the_parents_alone(vo
     rm_a = *fake_switch(A);
     rm_b = *fake_switch(B);
     snprintf(text, sizeof(text),
-             "[holdfast]\nnode = %s\n[rm a]\nsymbol = rm_a\n[rm b]\nsymbol = rm_b\n"
+             "[holdfast]\nnode = %s\nbackground = " CHILDS_BACKGROUND "\n"
+             "[rm a]\nsymbol = rm_a\n[rm b]\nsymbol = rm_b\n"
              "[rm kv]\ntype = kv\nopen = dir=%s/kv\n",
              w->node, w->dir);
     (void)tx_world_write(w, text);
@@ -341,16 +351,27 @@ static void the_files_timeout__is_the_initial_one(void **state)
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gate_opens = PTHREAD_COND_INITIALIZER;
 static bool gate_open;
+static unsigned commits_begun; /* since it was opened or closed */
 static pthread_t commit_thread;
 
+/* user: NULL, or hold the first one only. */
 static void hold_commits(void *user, int rm, enum fake_call call)
 {
-    (void)user;
     if (rm != A || call != FAKE_COMMIT)
         return;
     (void)pthread_mutex_lock(&gate);
     commit_thread = pthread_self();
-    while (!gate_open)
+    (void)pthread_cond_broadcast(&gate_opens);
+    if (commits_begun++ == 0 || user == NULL)
+        while (!gate_open)
+            (void)pthread_cond_wait(&gate_opens, &gate);
+    (void)pthread_mutex_unlock(&gate);
+}
+
+static void wait_for_a_commit(void)
+{
+    (void)pthread_mutex_lock(&gate);
+    while (commits_begun == 0)
         (void)pthread_cond_wait(&gate_opens, &gate);
     (void)pthread_mutex_unlock(&gate);
 }
@@ -359,6 +380,7 @@ static void open_gate(bool open)
 {
     (void)pthread_mutex_lock(&gate);
     gate_open = open;
+    commits_begun = 0;
     (void)pthread_cond_broadcast(&gate_opens);
     (void)pthread_mutex_unlock(&gate);
 }
@@ -375,6 +397,7 @@ static void phase_two__goes_on_behind_the_call(void **state)
     t_tx(TX_OK, tx_commit()); /* returns, although no resource manager can commit */
     assert_int_equal(tx_world_state(), 1);
     assert_int_equal(fake_committed(A) + fake_committed(B), 0);
+    wait_for_a_commit(); /* by the library's thread */
     open_gate(true);
     t_tx(TX_OK, tx_begin()); /* waits for the end of it */
     assert_int_equal(fake_committed(A) + fake_committed(B), 2);
@@ -384,6 +407,36 @@ static void phase_two__goes_on_behind_the_call(void **state)
     assert_int_equal(fake_committed(A) + fake_committed(B), 4);
     assert_true(pthread_equal(commit_thread, pthread_self()));
     fake_on_call(NULL, NULL);
+}
+
+static int logged_commits(void)
+{
+    int rc = tx_open() + tx_set_commit_return(TX_COMMIT_DECISION_LOGGED);
+
+    for (int i = 0; i < 3; i++)
+        rc += tx_begin() + tx_commit();
+    return rc + tx_close();
+}
+
+/* The one that serves all hangs in a resource manager: other threads go on. */
+static void phase_two__that_hangs_holds_up_nobody_else(void **state)
+{
+    struct world *w = *state;
+
+    tx_world_open(w, 2);
+    fake_on_call(hold_commits, w);
+    open_gate(false);
+    t_tx(TX_OK, tx_set_commit_return(TX_COMMIT_DECISION_LOGGED));
+    t_tx(TX_OK, tx_begin());
+    t_tx(TX_OK, tx_commit());
+    wait_for_a_commit();
+    assert_int_equal(elsewhere(logged_commits), TX_OK);
+    assert_int_equal(fake_committed(A), 3); /* and not this thread's */
+    open_gate(true);
+    t_tx(TX_OK, tx_close());
+    assert_int_equal(fake_committed(A) + fake_committed(B), 8);
+    fake_on_call(NULL, NULL);
+    assert_int_equal(world_records(w), 0);
 }
 
 static void phase_two__is_over_when_tx_close_returns(void **state)
@@ -586,6 +639,7 @@ int main(void)
         T(a_timeout__is_the_next_transactions),
         T(the_files_timeout__is_the_initial_one),
         T(phase_two__goes_on_behind_the_call),
+        T(phase_two__that_hangs_holds_up_nobody_else),
         T(phase_two__is_over_when_tx_close_returns),
         T(later_heuristics__are_told_and_not_returned),
         T(errors_behind_the_call__reach_the_operator),

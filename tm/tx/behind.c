@@ -4,7 +4,8 @@
  * One thread for the process, started when the first thread of control asks for the characteristic,
  * ended with the node. A thread of control has at most one transaction here: its instances are
  * still enlisted in it, so that the next one cannot begin before its end, and hf__tx_behind_wait()
- * comes first in tx_begin() and tx_close().
+ * comes first in tx_begin() and tx_close(). Who waits for one that our thread has not begun yet
+ * finishes it by itself: a resource manager that hangs holds up only those that need it.
  *
  * If we crash while something waits here, the decision is in the log, and recovery carries it out.
  */
@@ -116,13 +117,35 @@ void hf__tx_behind_push(struct hf__tx_thread *t, hf_tx *rest)
     (void)pthread_mutex_unlock(&lock);
 }
 
+/* Out of those that wait for their turn; NULL: our thread has begun it, or it is over. */
+static hf_tx *take_back(struct hf__tx_thread *t)
+{
+    struct hf__tx_thread **at = &first;
+    hf_tx *rest = t->rest;
+
+    while (*at != NULL && *at != t)
+        at = &(*at)->next_behind;
+    if (*at == NULL)
+        return NULL;
+    *at = t->next_behind;
+    if (*at == NULL)
+        last = at;
+    t->rest = NULL;
+    return rest;
+}
+
 void hf__tx_behind_wait(struct hf__tx_thread *t)
 {
+    hf_tx *mine;
+
     if (!t->behind)
         return;
     (void)pthread_mutex_lock(&lock);
+    mine = take_back(t);
     while (t->rest != NULL)
         (void)pthread_cond_wait(&over, &lock);
     (void)pthread_mutex_unlock(&lock);
+    if (mine != NULL)
+        finish(mine);
     t->behind = false;
 }

@@ -58,7 +58,7 @@ void hf__tx_behind_before_fork(void);
 void hf__tx_behind_after_fork(bool child);
 /* Finish this in that thread; t has to stay until hf__tx_behind_wait(). */
 void hf__tx_behind_push(struct hf__tx_thread *t, hf_tx *rest);
-/* Wait until what was pushed is over. */
+/* Wait until what was pushed is over; finish it here if nobody has begun to. */
 void hf__tx_behind_wait(struct hf__tx_thread *t);
 
 /* Tell the host. Called with no lock held; keeps the last error. */

@@ -190,9 +190,9 @@ extern TX_API_ int tx_info(TXINFO *info);
  * With TX_COMMIT_DECISION_LOGGED the second phase is done by a thread of the library, which is
  * started when the first thread asks for it (TX_NOT_SUPPORTED if it cannot be). What resource
  * managers decide by themselves is recorded and told to the log callback, and not returned. The
- * thread's next transaction begins when that is over; a resource manager that hangs in it holds up
- * the second phases behind it. Where a branch is bound to its thread, or decided in one phase,
- * tx_commit() returns after it, and so as with TX_COMMIT_COMPLETED.
+ * thread's next transaction begins when that is over: tx_begin(), also that of chained mode, waits
+ * for it, and does it where that thread has not begun it. Where a branch is bound to its thread, or
+ * decided in one phase, tx_commit() returns after it, and so as with TX_COMMIT_COMPLETED.
  */
 extern TX_API_ int tx_set_commit_return(COMMIT_RETURN when_return);
 
