@@ -25,6 +25,13 @@
 
 enum { ROUNDS = 10, TRIES = 1200 };
 
+/* ThreadSanitizer knows no threads in a child of a process that has some. */
+#ifdef __SANITIZE_THREAD__
+#define BACKGROUND "background = no\n"
+#else
+#define BACKGROUND ""
+#endif
+
 static unsigned passed;
 static char told[16384]; /* to the host */
 
@@ -130,7 +137,7 @@ static void configure(const char *dir)
     file = fopen(path, "w");
     check(file != NULL, "write the configuration");
     fprintf(file,
-            "[holdfast]\nnode = %s/node\nrecover_ms = 20\nrecover_max_ms = 100\n"
+            "[holdfast]\n" BACKGROUND "node = %s/node\nrecover_ms = 20\nrecover_max_ms = 100\n"
             "[rm stock]\ntype = kv\nopen = dir=%s/stock\n"
             "[rm ledger]\ntype = postgres\nopen = host=%s user=hf dbname=one\n"
             "[rm orders]\ntype = mariadb\nopen_file = %s\nrank = 1\n",
