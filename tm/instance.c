@@ -86,6 +86,18 @@ static int compare(const hf_rm *rm, const unsigned char *identity)
     return hf__error(HF_EIDENTITY, 0, "%s: reaches another store than when it was bound", rm->name);
 }
 
+/* Once for each opening: recovery waits for a store that the name does not reach any more. */
+static void tell_of_former(const hf_rm *rm, uint32_t id)
+{
+    uint32_t owed = 0;
+
+    if (hf__log_owed_to_former(rm->tm->log, rm->name, id, &owed) == HF_OK && owed > 0)
+        hf__tm_tell(rm->tm, HF_LOG_ALARM,
+                    "%s: reaches another store than before; the former one is owed %u branches, "
+                    "which wait until the name reaches it again",
+                    rm->name, owed);
+}
+
 /* Give the name its durable id, or check that it still reaches the same. No lock is held in the
    hooks. */
 static int bind_instance(hf_instance *instance)
@@ -122,6 +134,8 @@ static int bind_instance(hf_instance *instance)
     why[255] = '\0';
     if (!bound && why[0] != '\0')
         hf__tm_tell(rm->tm, HF_LOG_WARNING, "%s: %s", rm->name, why);
+    if (!bound)
+        tell_of_former(rm, id);
     return rc;
 }
 

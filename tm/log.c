@@ -499,6 +499,66 @@ int hf__log_each(struct hf__log *log, int (*fn)(void *user, const struct hf__rec
     return rc;
 }
 
+struct former {
+    struct hf__store_txn *t;
+    const char *name;
+    uint32_t id;
+    uint32_t owed;
+};
+
+/* Is rm_id bound to the name, for another store than that of the name's id now? */
+static int is_former(const struct former *f, uint32_t rm_id, bool *ret)
+{
+    unsigned char key[HF__KEY_SIZE_MAX];
+    size_t key_size = hf__key32(key, 'R', rm_id);
+    struct hf__binding b;
+    struct hf__record r;
+    int rc;
+
+    *ret = false;
+    if (rm_id == f->id)
+        return HF_OK;
+    rc = hf__store_get(f->t, key, key_size, &r);
+    if (rc == HF_ENOTFOUND)
+        return HF_OK;
+    if (rc == HF_OK)
+        rc = hf__binding_decode(key, key_size, &r, &b);
+    *ret = rc == HF_OK && strcmp(b.name, f->name) == 0;
+    return rc;
+}
+
+static int count_former(void *user, const struct hf__rec *rec)
+{
+    struct former *f = user;
+    int rc = HF_OK;
+
+    for (uint32_t i = 0; rc == HF_OK && i < rec->count; i++) {
+        bool former = false;
+
+        if (rec->branches[i].state != HF_BRANCH_OWED &&
+            rec->branches[i].state != HF_BRANCH_UNCONFIRMED)
+            continue;
+        rc = is_former(f, rec->branches[i].rm_id, &former);
+        f->owed += former;
+    }
+    return rc;
+}
+
+int hf__log_owed_to_former(struct hf__log *log, const char *name, uint32_t id, uint32_t *ret)
+{
+    struct former f = {.name = name, .id = id};
+    struct each e = {count_former, &f};
+    int rc = hf__store_read_begin(log->store, &f.t);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = hf__store_each(f.t, "T", 1, each_rec, &e);
+    hf__store_read_end(f.t);
+    if (rc == HF_OK)
+        *ret = f.owed;
+    return rc;
+}
+
 /* -- fences ----------------------------------------------------------------------------------- */
 
 static int note_open(void *user, const unsigned char *key, size_t key_size,

@@ -49,6 +49,8 @@ const char *hf__log_warning(const struct hf__log *log); /* "" if there is none *
 /* The durable id of a name and identity (NULL: none), given out if new. */
 int hf__log_bind(struct hf__log *log, const char *name, const unsigned char *identity,
                  uint32_t *ret_id);
+/* How many branches are owed under other ids of the name: to stores that it reached before. */
+int hf__log_owed_to_former(struct hf__log *log, const char *name, uint32_t id, uint32_t *ret);
 
 /* Force a decision to commit. rec->decision, outcome, branches are the caller's; the rest is
    filled in. */

@@ -466,12 +466,14 @@ static void identity__that_changed_concludes_nothing(void **state)
     world_start(w, 2); /* a new opening binds the name to the new store: another id */
     assert_int_equal(fake_in_doubt(B), 1);
     assert_int_equal(world_stats(w).owed, 1);
+    assert_int_equal(world_stats(w).alarms, 1); /* which it says */
     world_close(w);
     assert_int_equal(world_records(w), 1);
 
     fake_identity(B, 1);
     world_start(w, 2); /* and when it is back, it is paid */
     assert_int_equal(fake_in_doubt(B), 0);
+    assert_int_equal(world_stats(w).alarms, 0);
     assert_int_equal(fake_committed(B), 1);
     world_close(w);
     assert_int_equal(world_records(w), 0);
