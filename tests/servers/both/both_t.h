@@ -23,10 +23,13 @@ enum { PASSES_MAX = 200, SETTLE_MS_MAX = 5000, STORES = 2 };
 struct store {
     int is_pg;
     const char *database;
+    const char *name; /* that it is registered by; NULL: the database's */
+    const char *more; /* of the open string; NULL: as usual */
 };
 
-static const struct store one_pg = {1, "one"}, two_pg = {1, "two"};
-static const struct store my_a = {0, "both_a"};
+static const struct store one_pg = {.is_pg = 1, .database = "one"};
+static const struct store two_pg = {.is_pg = 1, .database = "two"};
+static const struct store my_a = {.is_pg = 0, .database = "both_a"};
 
 struct node {
     char *dir;
@@ -44,9 +47,11 @@ static inline void must(int good, const char *what)
     _exit(99);
 }
 
-static inline const char *store_info(const struct store *s, const char *more)
+static inline const char *store_info(const struct store *s)
 {
-    return s->is_pg ? pg_info_with(s->database, more) : my_info(s->database, more);
+    if (s->is_pg)
+        return pg_info_with(s->database, s->more != NULL ? s->more : "");
+    return my_info(s->database, s->more != NULL ? s->more : "proof=marker");
 }
 
 /* Every store, empty. */
@@ -127,10 +132,10 @@ static inline void node_register(struct node *n, const struct store *const store
     for (int i = 0; i < STORES; i++) {
         hf_rm_config rm = HF_RM_CONFIG_INIT;
 
-        rm.name = stores[i]->database;
+        rm.name = stores[i]->name != NULL ? stores[i]->name : stores[i]->database;
         rm.xa = xa != NULL ? xa[i] : stores[i]->is_pg ? &hf_postgres_switch : &hf_mariadb_switch;
         rm.ext = stores[i]->is_pg ? &hf_postgres_ext : &hf_mariadb_ext;
-        rm.open_info = store_info(stores[i], stores[i]->is_pg ? "" : "proof=marker");
+        rm.open_info = store_info(stores[i]);
         must(hf_rm_register(n->tm, &rm, &n->rm[i]) == HF_OK, "register");
     }
 }

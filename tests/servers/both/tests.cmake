@@ -25,6 +25,7 @@ function(hf_both_test name)
     set_tests_properties(servers.both_${name} PROPERTIES LABELS servers TIMEOUT ${timeout})
 endfunction()
 
+hf_both_test(facts)
 hf_both_test(frozen)
 hf_both_test(kills)
 if(TARGET txctl)
