@@ -233,6 +233,17 @@ static void drop_doubles(struct target *t)
     t->count = kept;
 }
 
+/* With the resource manager's own words, if it has any. */
+static int scan_failed(struct target *t, int code)
+{
+    char text[256] = "it gives no reason";
+    int native = 0;
+
+    hf__instance_error(t->instance, &native, text, sizeof(text));
+    return hf__error(HF_ERM, native != 0 ? native : code, "%s: xa_recover answered %s: %s",
+                     t->rm->name, hf__xa_name(code), text);
+}
+
 static int scan(struct target *t)
 {
     const struct xa_switch_t *xa = t->rm->xa;
@@ -245,9 +256,11 @@ static int scan(struct target *t)
         flags = TMNOFLAGS;
         if (got == XAER_RMFAIL)
             hf__instance_lost(t->instance);
-        if (got < 0 || got > SCAN_BATCH)
+        if (got < 0)
+            return scan_failed(t, got);
+        if (got > SCAN_BATCH)
             return hf__error(HF_ERM, got, "%s: xa_recover answered %s", t->rm->name,
-                             got < 0 ? hf__xa_name(got) : "more XIDs than it was given room for");
+                             "more XIDs than it was given room for");
         for (int i = 0; i < got; i++) {
             rc = grow((void **)&t->xids, &t->room, t->count, sizeof(*t->xids));
             if (rc != HF_OK)
