@@ -137,6 +137,7 @@ static int give_up(struct my_session *s, unsigned why, int was_committing)
 
 static int finish_start(struct my_session *s, unsigned native)
 {
+    char sql[MY_MESSAGE_SIZE];
     int rc;
 
     s->refused = native != 0;
@@ -146,7 +147,11 @@ static int finish_start(struct my_session *s, unsigned native)
         return XA_OK;
     }
     rc = hf__my_answers_start(native);
-    return rc == XAER_RMFAIL ? hf__my_session_lose(s) : rc;
+    if (rc == XAER_RMFAIL)
+        return hf__my_session_lose(s);
+    /* The lock came before the refusal: who holds it without the branch would be ended for it. */
+    hf__my_message_unlock(sql, &s->op_xid);
+    return hf__my_session_run(s, sql) != 0 ? hf__my_session_lose(s) : rc;
 }
 
 static int finish_prepare(struct my_session *s, unsigned native)

@@ -13,10 +13,11 @@
  * That is how a yes covers all of the user's work (invariant 12).
  *
  * The lock is named by the XID, and held by the session that works in the branch from XA START to
- * its next one. So whoever holds it is the one session that can hold the branch (invariant 13), and
- * whoever wants to know needs nothing but the XID: also for a branch without a decision, which has
- * no token. IS_USED_LOCK() is an argument of KILL, so that looking and killing are one statement: a
- * number that was read before could have been given to another session meanwhile.
+ * its next one; a start that is refused lets go of it. So whoever holds it is the one session that
+ * can hold the branch (invariant 13), and whoever wants to know needs nothing but the XID: also for
+ * a branch without a decision, which has no token. IS_USED_LOCK() is an argument of KILL, so that
+ * looking and killing are one statement: a number that was read before could have been given to
+ * another session meanwhile.
  *
  * XIDs go as hex literals; nothing else from outside is in a statement but the marker's name, which
  * is quoted by who made it. SHA1() makes a name of any XID that is within the limit for locks.
@@ -88,6 +89,13 @@ void hf__my_message_start(char *ret, const XID *xid, const XID *before)
                    "BEGIN NOT ATOMIC DO %sGET_LOCK(SHA1(X'%s'),0); XA START %s; "
                    "SAVEPOINT holdfast; END",
                    release, key(k, xid), literal(l, xid));
+}
+
+void hf__my_message_unlock(char *ret, const XID *xid)
+{
+    char k[KEY_SIZE];
+
+    (void)snprintf(ret, MY_MESSAGE_SIZE, "DO RELEASE_LOCK(SHA1(X'%s'))", key(k, xid));
 }
 
 void hf__my_message_vote(char *ret, const XID *xid, const char *marker, int one_phase)

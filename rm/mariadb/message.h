@@ -13,6 +13,8 @@ int hf__my_message_takes(const XID *xid);
 
 /* XA START, after the lock of `before` (NULL: none) was let go and that of xid was taken. */
 void hf__my_message_start(char *ret, const XID *xid, const XID *before);
+/* Let go of its lock; good also if it is not this session's. */
+void hf__my_message_unlock(char *ret, const XID *xid);
 /* XA END and XA PREPARE, or XA COMMIT ... ONE PHASE, of the very branch that was started. marker:
    the quoted name of the table that proves it, or NULL. */
 void hf__my_message_vote(char *ret, const XID *xid, const char *marker, int one_phase);

@@ -259,6 +259,19 @@ static void settings__that_lose_a_vote_are_refused_by_name(void **state)
     check_settings("", 0, NULL);
 }
 
+/* It is not connected to its master; but what that sends would be written beside us. */
+static void settings__a_running_replica_is_refused(void **state)
+{
+    (void)state;
+    my_admin("CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = 1, MASTER_USER = 'x'");
+    my_admin("START SLAVE");
+    check_settings("", 1, "replica");
+    check_settings("unsafe=yes", 0, "unsafe=yes");
+    my_admin("STOP SLAVE");
+    my_admin("RESET SLAVE ALL");
+    check_settings("", 0, NULL);
+}
+
 /* The server is started again with a binary log: a warning, and no more. */
 static void settings__the_binary_log_brings_a_warning(void **state)
 {
@@ -284,6 +297,34 @@ static void settings__the_binary_log_brings_a_warning(void **state)
     assert_int_equal(unlink(path), 0);
     my_server("stop");
     my_server("start");
+}
+
+/* -- a branch of somebody else's --------------------------------------------------------------- */
+
+/* Prepared, and held by no session: its name cannot be taken, and it stays. Who was refused is not
+   taken for the one who holds it, and ended. */
+static void strangers__an_xid_in_use_is_refused_and_left_alone(void **state)
+{
+    XID x = my_xid(++last_branch);
+
+    (void)state;
+    my_open(1, "input", "");
+    my_open(2, "input", "");
+    my_work(1, &x, last_branch);
+    my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    t_ok(hf_mariadb_ext.detach(NULL, 2, &x, NULL, 0)); /* when this returns its session is gone */
+    my_close(1);
+    my_xa(XAER_DUPID, 2, my->xa_start_entry(&x, 2, TMNOFLAGS));
+    assert_int_equal(my_native(2), ER_XAER_DUPID);
+    my_open(3, "input", "");
+    t_ok(hf_mariadb_ext.detach(NULL, 3, &x, NULL, 0));
+    t_ok(hf_mariadb_validate(2));
+    assert_true(my_lists(2, &x));
+    my_xa(XA_OK, 3, my->xa_rollback_entry(&x, 3, TMNOFLAGS));
+    my_work(2, &x, last_branch);
+    my_xa(XA_OK, 2, my->xa_commit_entry(&x, 2, TMONEPHASE));
+    my_close(2);
+    my_close(3);
 }
 
 /* -- rights ------------------------------------------------------------------------------------ */
@@ -475,7 +516,9 @@ int main(void)
         T(proof__old_markers_are_removed),
         T(proof__without_its_table_the_vote_is_no),
         T(settings__that_lose_a_vote_are_refused_by_name),
+        T(settings__a_running_replica_is_refused),
         T(settings__the_binary_log_brings_a_warning),
+        T(strangers__an_xid_in_use_is_refused_and_left_alone),
         T(rights__a_commit_that_is_refused_is_asked_for_again),
         T(rights__a_session_of_another_user_is_not_ended),
         T(pool__reset_and_validate),
