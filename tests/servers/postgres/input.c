@@ -365,6 +365,108 @@ static void a_branch_that_changed_nothing_votes_read_only(void **state)
     pg_close(MINE);
 }
 
+/* How many notifications have come in. */
+static int notified(PGconn *listener)
+{
+    PGnotify *got;
+    int count = 0;
+
+    PQclear(PQexec(listener, "SELECT 1")); /* brings what has been sent by now */
+    while ((got = PQnotifies(listener)) != NULL) {
+        PQfreemem(got);
+        count++;
+    }
+    return count;
+}
+
+/* pg_notify() in a query: with queries only it is sent when the branch votes, as it can be neither
+   prepared nor seen; beside work it makes the vote a no, and a rollback before the vote sends
+   nothing. */
+static void a_notification_by_a_query_goes_out_with_a_read_only_vote(void **state)
+{
+    PGconn *listener = PQconnectdb(pg_info("one"));
+    XID x;
+
+    (void)state;
+    PQclear(PQexec(listener, "LISTEN news"));
+    pg_open(MINE, pg_info("one"));
+    x = start(MINE);
+    pg_do(MINE, "SELECT pg_notify('news', '1')");
+    t_xa(XA_OK, pg.xa_end_entry(&x, MINE, TMSUCCESS));
+    assert_int_equal(notified(listener), 0);
+    t_xa(XA_RDONLY, pg.xa_prepare_entry(&x, MINE, TMNOFLAGS));
+    assert_int_equal(notified(listener), 1);
+
+    x = start(MINE);
+    pg_do(MINE, "SELECT pg_notify('news', '2')");
+    t_xa(XA_OK, pg.xa_end_entry(&x, MINE, TMSUCCESS));
+    t_xa(XA_OK, pg.xa_rollback_entry(&x, MINE, TMNOFLAGS));
+
+    x = start(MINE);
+    pg_do(MINE, "INSERT INTO entry VALUES (1)");
+    pg_do(MINE, "SELECT pg_notify('news', '3')");
+    t_xa(XA_OK, pg.xa_end_entry(&x, MINE, TMSUCCESS));
+    t_xa(XA_RBOTHER, pg.xa_prepare_entry(&x, MINE, TMNOFLAGS));
+    assert_non_null(strstr(pg_why(MINE), "0A000: cannot PREPARE a transaction that has"));
+    assert_int_equal(notified(listener), 0);
+    assert_int_equal(rows(), 0);
+
+    x = start(MINE); /* alone in its transaction it is one commit, and both are good */
+    pg_do(MINE, "INSERT INTO entry VALUES (1)");
+    pg_do(MINE, "SELECT pg_notify('news', '4')");
+    t_xa(XA_OK, pg.xa_end_entry(&x, MINE, TMSUCCESS));
+    t_xa(XA_OK, pg.xa_commit_entry(&x, MINE, TMONEPHASE));
+    assert_int_equal(notified(listener), 1);
+    assert_int_equal(rows(), 1);
+    PQfinish(listener);
+    pg_close(MINE);
+}
+
+/* What each call says when its session is gone; a prepared branch is then another rmid's. */
+static void a_session_that_ends_at_a_step_is_rmfail(void **state)
+{
+    enum { WORK, END, VOTE, ONE_PHASE, COMMIT, ROLLBACK, SCAN, STEPS };
+    XID xids[4];
+
+    (void)state;
+    for (int at = WORK; at < STEPS; at++) {
+        int rc, prepared = at == COMMIT || at == ROLLBACK;
+        XID x;
+
+        print_message("step %d\n", at);
+        pg_open(MINE, pg_info("one"));
+        x = start(MINE);
+        if (at != WORK)
+            pg_do(MINE, "INSERT INTO entry VALUES (1)");
+        if (at > END)
+            t_xa(XA_OK, pg.xa_end_entry(&x, MINE, TMSUCCESS));
+        if (prepared)
+            t_xa(XA_OK, pg.xa_prepare_entry(&x, MINE, TMNOFLAGS));
+        pg_value("postgres", "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE "
+                             "application_name = 'holdfast'");
+        if (at == WORK)
+            PQclear(hf_postgres_exec(MINE, "INSERT INTO entry VALUES (1)"));
+        rc = at <= END         ? pg.xa_end_entry(&x, MINE, TMSUCCESS)
+             : at == VOTE      ? pg.xa_prepare_entry(&x, MINE, TMNOFLAGS)
+             : at == ONE_PHASE ? pg.xa_commit_entry(&x, MINE, TMONEPHASE)
+             : at == COMMIT    ? pg.xa_commit_entry(&x, MINE, TMNOFLAGS)
+             : at == ROLLBACK  ? pg.xa_rollback_entry(&x, MINE, TMNOFLAGS)
+                               : pg.xa_recover_entry(xids, 4, MINE, TMSTARTRSCAN);
+        if (at == END && rc == XA_OK) /* it may send nothing, and then cannot know */
+            rc = pg.xa_prepare_entry(&x, MINE, TMNOFLAGS);
+        t_xa(XAER_RMFAIL, rc);
+        assert_string_not_equal(pg_why(MINE), "");
+        t_rc(HF_ERM, hf_postgres_validate(MINE));
+        t_rc(HF_ERM, hf_postgres_reset(MINE));
+        assert_int_equal(pg_prepared(), prepared);
+        pg_close(MINE);
+        pg_open(OTHER, pg_info("one"));
+        t_xa(prepared ? XA_OK : XAER_NOTA, pg.xa_rollback_entry(&x, OTHER, TMNOFLAGS));
+        pg_close(OTHER);
+        assert_int_equal(rows(), 0);
+    }
+}
+
 /* -- strangers in the scan --------------------------------------------------------------------- */
 
 /* A recovery pass over the database, by a node that has nothing there. */
@@ -501,6 +603,8 @@ int main(void)
         T(the_first_statement_brings_begin_along),
         T(a_first_statement_that_fails_spoils_the_branch),
         T(a_branch_that_changed_nothing_votes_read_only),
+        T(a_notification_by_a_query_goes_out_with_a_read_only_vote),
+        T(a_session_that_ends_at_a_step_is_rmfail),
         T(strangers_gids_are_left_alone),
         T(reset_leaves_a_session_as_it_was_made),
     };

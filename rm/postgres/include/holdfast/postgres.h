@@ -15,8 +15,9 @@
  * are ours: a branch that the user has ended by hand votes no. Savepoints are the user's. What
  * PostgreSQL cannot prepare makes the vote a no, in its words: temporary tables, LISTEN, NOTIFY,
  * WITH HOLD cursors. A branch that changed nothing votes read-only; a notification that its queries
- * sent by pg_notify() goes out with the vote. The connection's notice receiver is ours, and passes
- * on what is not about our own statements; the notice processor is the user's.
+ * sent by pg_notify() goes out with the vote, also if another branch then votes no. The
+ * connection's notice receiver is ours, and passes on what is not about our own statements; the
+ * notice processor is the user's.
  *
  * [XA] has no way to tell a resource manager its transaction's deadline; when it is over, work is
  * cancelled by the extension. Who wants the server itself to guard adds, for example,
