@@ -200,6 +200,7 @@ static void a_promoted_standby_without_the_tail_is_concluded_nothing_from(void *
     pg_serve("stop immediate");
     recover_with(n, PG,
                  &standby); /* it has the tail by now, or not; it proves nothing either way */
+    assert_non_null(strstr(n->warned, "standby")); /* PostgreSQL's switch says why */
     is_still_owed(n, PG, &xid, 1);
     pg_serve("start");
     is_settled_now(n, 1);

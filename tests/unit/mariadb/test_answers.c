@@ -311,6 +311,41 @@ static void shutdown__is_lost(void **state)
     my_open(OTHER, "answers", "");
 }
 
+/* A server that rolls the whole transaction back when a lock is waited for too long. */
+static void rbtimeout__of_a_branch_that_a_timeout_rolled_back(void **state)
+{
+    const char *path = t_path(my_env("HF_TEST_MARIADB_DIR"), "options");
+    FILE *f = fopen(path, "w");
+    char sql[MY_MESSAGE_SIZE];
+    MYSQL *other;
+    XID x;
+
+    (void)state;
+    assert_non_null(f);
+    (void)fprintf(f, "--innodb-rollback-on-timeout=1\n--innodb-lock-wait-timeout=1\n");
+    assert_int_equal(fclose(f), 0);
+    my_close(MINE);
+    my_close(OTHER);
+    my_server("stop");
+    my_server("start");
+    assert_int_equal(unlink(path), 0);
+    my_open(MINE, "answers", "");
+    my_open(OTHER, "answers", "");
+    other = my_connect();
+    my_do(other, "USE answers");
+    my_do(other, "BEGIN");
+    my_do(other, "INSERT INTO t VALUES (901)");
+    begin(&x, 900);
+    assert_int_equal(my_user_try(MINE, "INSERT INTO t VALUES (901)"), ER_LOCK_WAIT_TIMEOUT);
+    hf__my_message_commit(sql, &x);
+    wants(hf_mariadb_conn(MINE), ER_XA_RBTIMEOUT, sql);
+    my_do(other, "ROLLBACK");
+    mysql_close(other);
+    my_xa(XA_OK, MINE, my->xa_end_entry(&x, MINE, TMSUCCESS));
+    my_xa(XA_RBPROTO, MINE, my->xa_prepare_entry(&x, MINE, TMNOFLAGS));
+    assert_int_equal(my_number("SELECT COUNT(*) FROM answers.t WHERE n = 900"), 0);
+}
+
 /* -- the whole table --------------------------------------------------------------------------- */
 
 /* Rows that no statement can provoke on a healthy server, and why. */
@@ -318,7 +353,6 @@ static const struct {
     unsigned native;
     const char *why;
 } unprovoked[] = {
-    {ER_XA_RBTIMEOUT, "needs innodb_rollback_on_timeout, which a server is started with"},
     {ER_ERROR_DURING_COMMIT, "needs an engine that fails in the middle of a commit"},
     {ER_SERVER_SHUTDOWN, "comes or does not come, before the connection is closed: a race"},
     {ER_NEW_ABORTING_CONNECTION, "is written to the server's log rather than sent"},
@@ -415,6 +449,7 @@ int main(void)
         cmocka_unit_test(duplicate__marker),
         cmocka_unit_test(killed__connection_is_lost),
         cmocka_unit_test(shutdown__is_lost),
+        cmocka_unit_test(rbtimeout__of_a_branch_that_a_timeout_rolled_back),
         cmocka_unit_test(table__has_no_row_that_was_forgotten),
         cmocka_unit_test(table__says_of_each_kind_what_calls_answer),
     };
