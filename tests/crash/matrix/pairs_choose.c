@@ -2,10 +2,11 @@
  * tests/crash/matrix/pairs_choose.c - which rows to run: all pairs, greedily.
  *
  * A row has values of eight features. Six are its parameters; the other two are the *rooms* of its
- * failpoints (the text before the colon), which stand for them where the pairs would be too many: a
- * restart of a server costs a second, so it meets each room and not each failpoint; the room of a
- * second crash meets that of a first one; a scenario meets each failpoint of the databases, and of
- * the others, of which crash_matrix runs all, each room. `paired` says which features are paired.
+ * failpoints (the text before the colon), which stand for them where the pairs would be too many. A
+ * restart of a server costs a second, so it meets each room and not each failpoint. A second crash
+ * meets each action and each first database, and its room each scenario and each room of a first
+ * one. A scenario meets each failpoint of the databases, and of the others, of which crash_matrix
+ * runs all, each room. `paired` says which features are paired.
  *
  * The same rows are chosen in the same order every time: the row with the most pairs that none has
  * yet, and of several the first.
@@ -25,7 +26,7 @@ static const unsigned sizes[FEATURES] = {SCENARIOS_MAX, POINTS_MAX, ROOMS_MAX,  
 
 #define BIT(feature) (1U << (feature))
 static const unsigned paired[FEATURES] = {
-    [SCENARIO] = BIT(POINT) | BIT(ROOM) | BIT(ACTION) | BIT(FIRST) | BIT(EVENT) | BIT(SECOND),
+    [SCENARIO] = BIT(POINT) | BIT(ROOM) | BIT(ACTION) | BIT(FIRST) | BIT(EVENT) | BIT(SECOND_ROOM),
     [POINT] = BIT(ACTION) | BIT(FIRST),
     [ROOM] = BIT(EVENT) | BIT(SECOND_ROOM),
     [ACTION] = BIT(FIRST) | BIT(EVENT) | BIT(SECOND),
