@@ -20,7 +20,7 @@ enum {
 };
 
 struct bench_options {
-    const char *measure; /* "commit", "kv", "holder", "begin" or "postgres" */
+    const char *measure; /* "commit", "kv", "holder", "begin", "postgres" or "mixed" */
     unsigned threads[BENCH_THREAD_COUNTS_MAX];
     unsigned rows; /* in use of them */
     unsigned rounds;
@@ -58,6 +58,32 @@ struct flushes {
 /* Of this process, since it began. */
 struct flushes flushes_now(void);
 
+/* -- what goes to servers (messages.c) -------------------------------------------------------- */
+
+struct messages {
+    uint64_t messages;
+    uint64_t round_trips; /* messages that are sent before an answer is read are one */
+};
+
+/* Of this process, since it began. */
+struct messages messages_now(void);
+
+/* -- where the time goes (phases.c) ------------------------------------------------------------ */
+
+enum phase {
+    PHASE_REST, /* all that is not one of the others */
+    PHASE_WORK, /* the user's statements, and what begins a branch */
+    PHASE_PREPARE,
+    PHASE_DECIDE, /* from the last vote to the first commit */
+    PHASE_COMMIT,
+    PHASES
+};
+
+/* The calling thread is in this phase from now on. */
+void phase_enter(enum phase phase);
+void phases_reset(void);
+void phases_add(uint64_t ret_ns[PHASES]); /* the thread's, since the last reset */
+
 /* -- sides ------------------------------------------------------------------------------------ */
 
 struct row;
@@ -72,6 +98,7 @@ struct side {
     void (*loop)(struct worker *w); /* measured_loop or raw_loop, see measure.c */
     unsigned threads;               /* always so many; 0: as the row says */
     unsigned each;                  /* what one call of transact counts for; 0: one */
+    bool has_phases;                /* transact says in which phase it is */
 };
 
 /* node.c: a node in dir and two resource managers that do nothing. */
@@ -110,9 +137,11 @@ int holder_close(struct holder_bench *bench); /* NULL is allowed */
 /* With a microsecond of work or without; threads as in struct side. */
 struct side holder_side(struct holder_bench *bench, bool work, unsigned threads);
 
-/* postgres.c, where libpq is: rows of its own, BENCH_ROWS_MAX at most. 0, or else it said why. */
+/* databases.c, where libpq is: rows of its own, BENCH_ROWS_MAX at most. 0, or else it said why. */
 int measure_postgres(const struct bench_options *o, const char *node_dir, struct row *rows,
                      unsigned *ret_count);
+int measure_mixed(const struct bench_options *o, const char *node_dir, struct row *rows,
+                  unsigned *ret_count);
 
 /* -- measuring -------------------------------------------------------------------------------- */
 
@@ -123,6 +152,8 @@ struct sample {
     double cpu_us_per_tx; /* user and system, of all threads */
     double log_commits_per_tx, flushes_per_tx;
     double switches_per_tx; /* of context, of all threads, wanted or not */
+    double messages_per_tx, round_trips_per_tx;
+    double phase_us[PHASES]; /* of a transaction, on average; all 0: not known of this side */
 };
 
 struct row {

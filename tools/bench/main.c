@@ -27,7 +27,8 @@ static const char usage_text[] =
     "       hf-bench kv     the same options\n"
     "       hf-bench holder the same options\n"
     "       hf-bench begin  [--count N] [--warmup N] [--rounds N] [--json] [--dir DIR]\n"
-    "       hf-bench postgres [as commit] [--server CONNINFO --server CONNINFO]\n"
+    "       hf-bench postgres [as commit] [--server INFO --server INFO]\n"
+    "       hf-bench mixed    [as postgres]\n"
     "\n"
     "commit  begin, enlist two resource managers that do nothing, commit; beside it, in\n"
     "        alternation, the same records handed to plain LMDB batches (raw)\n"
@@ -39,9 +40,10 @@ static const char usage_text[] =
     "begin   begin, enlist the two, roll back; one thread\n"
     "postgres  an INSERT on each of two servers, beside the same by hand with PREPARE\n"
     "        TRANSACTION and no log (by-hand), and with plain COMMITs (unsafe)\n"
+    "mixed   the same, one server being PostgreSQL, the other MariaDB\n"
     "\n"
     "  --threads LIST  thread counts, one row each (1,4,16,64; holder 1,2,8,32; postgres\n"
-    "                  1,4,16)\n"
+    "                  and mixed 1,4,16)\n"
     "  --seconds S     of each round and side (2)\n"
     "  --count N       transactions of each thread and round, in place of a time; with begin\n"
     "                  100000\n"
@@ -49,7 +51,8 @@ static const char usage_text[] =
     "  --rounds N      of which the medians are told (9)\n"
     "  --json          one JSON document in place of a table\n"
     "  --dir DIR       where the scratch directory is made (.)\n"
-    "  --server INFO   a server of yours: libpq's connection string; twice, or not at all\n";
+    "  --server INFO   a server of yours: libpq's connection string, or with mixed the second\n"
+    "                  time the open string of holdfast/mariadb.h; twice, or not at all\n";
 
 /* -- the command line ------------------------------------------------------------------------- */
 
@@ -88,11 +91,17 @@ static bool parse_threads(struct bench_options *o, const char *text)
     return good;
 }
 
+/* Of those that need servers. */
+static bool has_servers(const char *measure)
+{
+    return strcmp(measure, "postgres") == 0 || strcmp(measure, "mixed") == 0;
+}
+
 /* Of those that run for a time, on threads. */
 static bool is_threaded(const char *measure)
 {
     return strcmp(measure, "commit") == 0 || strcmp(measure, "kv") == 0 ||
-           strcmp(measure, "holder") == 0 || strcmp(measure, "postgres") == 0;
+           strcmp(measure, "holder") == 0 || has_servers(measure);
 }
 
 static bool parse_option(struct bench_options *o, int option, const char *value)
@@ -106,7 +115,7 @@ static bool parse_option(struct bench_options *o, int option, const char *value)
     case 's':
         return is_threaded(o->measure) && parse_seconds(value, &o->seconds);
     case 'S':
-        if (strcmp(o->measure, "postgres") != 0 || o->servers == BENCH_SERVERS || *value == '\0')
+        if (!has_servers(o->measure) || o->servers == BENCH_SERVERS || *value == '\0')
             return false;
         o->server[o->servers++] = value;
         return true;
@@ -148,7 +157,7 @@ static bool parse(struct bench_options *o, int argc, char **argv)
     if (strcmp(o->measure, "begin") == 0) {
         o->count = 100000;
         o->rows = 1;
-    } else if (strcmp(o->measure, "postgres") == 0) {
+    } else if (has_servers(o->measure)) {
         o->rows = 3;
     }
     if (strcmp(o->measure, "holder") == 0) {
@@ -290,13 +299,19 @@ static int measure_begin(const struct bench_options *o, struct node *node, struc
     return measure_row(o, 1, &ours, NULL, &rows[0]);
 }
 
-#ifndef HF_BENCH_POSTGRES
+#ifndef HF_BENCH_SERVERS
 int measure_postgres(const struct bench_options *o, const char *node_dir, struct row *rows,
                      unsigned *ret_count)
 {
     (void)o, (void)node_dir, (void)rows, (void)ret_count;
     complain("this hf-bench was built without libpq");
     return -1;
+}
+
+int measure_mixed(const struct bench_options *o, const char *node_dir, struct row *rows,
+                  unsigned *ret_count)
+{
+    return measure_postgres(o, node_dir, rows, ret_count);
 }
 #endif
 
@@ -310,6 +325,8 @@ static int measure(const struct bench_options *o, const struct scratch *s, struc
 
     if (strcmp(o->measure, "postgres") == 0)
         return measure_postgres(o, s->node, rows, ret_count);
+    if (strcmp(o->measure, "mixed") == 0)
+        return measure_mixed(o, s->node, rows, ret_count);
     rc = node_open(s->node, &node);
     if (rc == 0 && with_raw) {
         rc = raw_open(s->raw, &raw);

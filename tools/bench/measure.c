@@ -31,6 +31,7 @@ struct worker {
     void *context; /* the side's */
     int rc;        /* the first failure; 0 is good */
     struct histogram latency;
+    uint64_t phase_ns[PHASES]; /* all 0: the side has none */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -111,7 +112,11 @@ static void *work(void *arg)
         w->rc = side->transact(w->context);
     (void)pthread_barrier_wait(&w->run->ready);
     (void)pthread_barrier_wait(&w->run->start);
+    if (side->has_phases)
+        phases_reset();
     side->loop(w);
+    if (side->has_phases)
+        phases_add(w->phase_ns);
     (void)pthread_barrier_wait(&w->run->finish);
     if (w->context != NULL) {
         int rc = side->close(w->context);
@@ -127,6 +132,7 @@ struct reading {
     uint64_t ns;
     double cpu_us, switches;
     struct flushes disk;
+    struct messages net;
 };
 
 static struct reading read_all(void)
@@ -138,7 +144,8 @@ static struct reading read_all(void)
                             .cpu_us = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 +
                                       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec),
                             .switches = (double)(u.ru_nvcsw + u.ru_nivcsw),
-                            .disk = flushes_now()};
+                            .disk = flushes_now(),
+                            .net = messages_now()};
 }
 
 /* In short pieces: a signal may have been another thread's to take. */
@@ -175,7 +182,12 @@ static int summarize(const struct worker *workers, unsigned threads, const struc
         .log_commits_per_tx = (double)(b->disk.log_commits - a->disk.log_commits) / n,
         .flushes_per_tx = (double)(b->disk.flushes - a->disk.flushes) / n,
         .switches_per_tx = (b->switches - a->switches) / n,
+        .messages_per_tx = (double)(b->net.messages - a->net.messages) / n,
+        .round_trips_per_tx = (double)(b->net.round_trips - a->net.round_trips) / n,
     };
+    for (unsigned i = 0; i < threads; i++)
+        for (unsigned j = 0; j < PHASES; j++)
+            ret->phase_us[j] += (double)workers[i].phase_ns[j] / 1e3 / n;
     free(all);
     return n > 0 ? 0 : -1;
 }

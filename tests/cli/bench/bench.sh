@@ -52,7 +52,8 @@ END
 says() { check "stdout has no line like: $1" grep -qE -- "$1" "$dir/out"; }
 
 members='"threads tx_per_s baseline baseline_per_s ratio p50_us p99_us p999_us log_commits_per_tx'
-members+=' flushes_per_tx switches_per_tx side".split()'
+members+=' flushes_per_tx switches_per_tx side cpu_us_per_tx baseline_cpu_us_per_tx where'
+members+=' baseline_where".split()'
 
 run 0 commit --threads 1,4 --seconds 0.1 --rounds 1 --json
 check 'it talks' [ ! -s "$dir/err" ]

@@ -34,8 +34,14 @@ hf_postgres_test(whole)
 
 if(TARGET hf-bench)
     add_test(NAME servers.postgres_bench
-        COMMAND "${CMAKE_CURRENT_LIST_DIR}/bench.sh" $<TARGET_FILE:hf-bench>)
+        COMMAND "${CMAKE_CURRENT_LIST_DIR}/bench.sh" $<TARGET_FILE:hf-bench> postgres)
     set_tests_properties(servers.postgres_bench PROPERTIES LABELS servers TIMEOUT 180)
+    find_program(hf_mariadbd mariadbd PATHS /usr/local/sbin /usr/sbin /sbin)
+    if(TARGET holdfast_mariadb AND hf_mariadbd)
+        add_test(NAME servers.mixed_bench
+            COMMAND "${CMAKE_CURRENT_LIST_DIR}/bench.sh" $<TARGET_FILE:hf-bench> mixed)
+        set_tests_properties(servers.mixed_bench PROPERTIES LABELS servers TIMEOUT 180)
+    endif()
 endif()
 
 add_test(NAME servers.postgres_rig
