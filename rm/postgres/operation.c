@@ -4,8 +4,8 @@
  * Each step is one simple-query message: the server runs its statements in order and drops the rest
  * after an error, so that the check guards what follows it in the same message.
  *
- *   prepare, the branch changed something    SELECT check, token; PREPARE TRANSACTION gid
- *   prepare, only queries were seen          SELECT check, xid       then COMMIT, or the above
+ *   prepare, the branch changed something    check, token; PREPARE TRANSACTION gid
+ *   prepare, only queries were seen          check, xid              then COMMIT, or the above
  *   prepare, nothing was sent                no message: XA_RDONLY
  *   one phase                                SELECT check; COMMIT
  *   commit, rollback of a prepared one       COMMIT PREPARED gid, ROLLBACK PREPARED gid
@@ -35,6 +35,13 @@
  * function or FOR UPDATE, pays a round trip more. Serializable branches are committed like all
  * others: COMMIT checks them, where a ROLLBACK would not.
  *
+ * The check of a vote is a query of five functions, and to parse and plan it costs a server more
+ * than to run it. So the second vote of a session makes a prepared statement of it, by SQL and in
+ * the same message, and those that follow execute that. A connection that is reset after each
+ * transaction never gets so far. Who deallocates all is seen (session.c). Who does so in a
+ * function, or has a statement of that name, makes one vote a no (26000, 42P05), and the next one
+ * is sent otherwise.
+ *
  * The token is the transaction id, the timeline and the WAL position at the check. Whatever the
  * branch made durable was in the WAL before that position, under this id or a higher one, so that a
  * history which contains the position never gives the id away again (ext.c).
@@ -60,8 +67,8 @@ enum { SQL_SIZE = 2048 };
 
 /* In pg_catalog's own names: a search path of the user's changes nothing. */
 #define MARKER "pg_catalog.current_setting('holdfast.branch',true)"
-#define CHECK(then)                                                                                \
-    "SELECT CASE WHEN pg_catalog.texteq(" MARKER ",'%s')THEN " then " ELSE pg_catalog.concat("     \
+#define CHECK(gid, then)                                                                           \
+    "SELECT CASE WHEN pg_catalog.texteq(" MARKER "," gid ")THEN " then " ELSE pg_catalog.concat("  \
     "'not the transaction that began the branch, but: '," MARKER                                   \
     ")::pg_catalog.int4::pg_catalog.text END"
 #define XID_TEXT "pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text"
@@ -70,20 +77,36 @@ enum { SQL_SIZE = 2048 };
     "CASE pg_catalog.current_setting('synchronous_commit')WHEN 'off'THEN "                         \
     "pg_catalog.set_config('synchronous_commit','on',true)END"
 
+#define VOTE(gid)                                                                                  \
+    CHECK(gid, XID_TEXT)                                                                           \
+    ",pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()),"                         \
+    "pg_catalog.pg_current_wal_insert_lsn()"
+
+#define PREPARED "PREPARE holdfast_vote(pg_catalog.text)AS " VOTE("$1") ";"
+#define EXECUTED "EXECUTE holdfast_vote('%s')"
+
+/* The first part of a vote's message, by enum pg_vote. */
+static const struct {
+    const char *sql;
+    int check; /* which of the message's statements is the check */
+} votes[PG_VOTE_COUNT] = {
+    [PG_VOTE_NEW] = {VOTE("'%s'"), 1},
+    [PG_VOTE_AGAIN] = {PREPARED EXECUTED, 2},
+    [PG_VOTE_READY] = {EXECUTED, 1},
+    [PG_VOTE_PLAIN] = {VOTE("'%s'"), 1},
+};
+
 /* A message has its gid once or twice. */
 static const struct {
     const char *sql;
     const char *when; /* for an error's text */
     const char *tag;  /* of the last command, if all is well */
+    int votes;        /* one of votes goes before it */
 } steps[PG_STEP_COUNT] = {
-    [PG_STEP_ASK] = {CHECK(XID_TEXT), "prepare", "SELECT 1"},
-    [PG_STEP_PREPARE] = {CHECK(XID_TEXT) ",pg_catalog.pg_walfile_name("
-                                         "pg_catalog.pg_current_wal_insert_lsn()),"
-                                         "pg_catalog.pg_current_wal_insert_lsn();"
-                                         "PREPARE TRANSACTION '%s'",
-                         "prepare", "PREPARE TRANSACTION"},
+    [PG_STEP_ASK] = {CHECK("'%s'", XID_TEXT), "prepare", "SELECT 1", 0},
+    [PG_STEP_PREPARE] = {";PREPARE TRANSACTION '%s'", "prepare", "PREPARE TRANSACTION", 1},
     [PG_STEP_COMMIT_READ_ONLY] = {"COMMIT", "read-only vote", "COMMIT"},
-    [PG_STEP_COMMIT_ONE] = {CHECK(FLUSHED) ";COMMIT", "commit in one phase", "COMMIT"},
+    [PG_STEP_COMMIT_ONE] = {CHECK("'%s'", FLUSHED) ";COMMIT", "commit in one phase", "COMMIT"},
     [PG_STEP_COMMIT_PREPARED] = {"COMMIT PREPARED '%s'", "commit", "COMMIT PREPARED"},
     [PG_STEP_ROLLBACK_PREPARED] = {"ROLLBACK PREPARED '%s'", "rollback", "ROLLBACK PREPARED"},
     [PG_STEP_ROLLBACK] = {"ROLLBACK", "rollback", "ROLLBACK"},
@@ -91,10 +114,10 @@ static const struct {
 };
 
 /* The longest of them. */
-static_assert(sizeof(CHECK(XID_TEXT)) + 256 + 2 * PG_GID_SIZE < SQL_SIZE, "a message has room");
+static_assert(sizeof(PREPARED EXECUTED) + 64 + 2 * PG_GID_SIZE < SQL_SIZE, "a message has room");
 
-/* Put gid where the message has %s. */
-static void write_sql(const char *sql, const char *gid, char ret[SQL_SIZE])
+/* Put gid where the message has %s. Returns the end. */
+static char *write_sql(const char *sql, const char *gid, char *ret)
 {
     size_t at = 0, size = strlen(gid);
 
@@ -108,17 +131,25 @@ static void write_sql(const char *sql, const char *gid, char ret[SQL_SIZE])
         }
     }
     ret[at] = '\0';
+    return ret + at;
 }
 
 static int send_step(struct pg_rmid *e, enum pg_step step)
 {
     struct pg_operation *o = &e->operation;
-    char sql[SQL_SIZE];
+    char sql[SQL_SIZE], *end = sql;
 
     o->step = step;
+    o->check = 1;
     o->results = o->failed = o->ended = o->warned = o->read_only = 0;
     o->tag[0] = o->sqlstate[0] = '\0';
-    write_sql(steps[step].sql, o->gid, sql);
+    if (steps[step].votes) {
+        end = write_sql(votes[e->vote].sql, o->gid, sql);
+        o->check = votes[e->vote].check;
+        if (e->vote == PG_VOTE_NEW)
+            e->vote = PG_VOTE_AGAIN;
+    }
+    (void)write_sql(steps[step].sql, o->gid, end);
     e->own = 1;
     hf__pg_session_listen(e);
     hf__pg_cut_step(e, PG_SENDING);
@@ -152,6 +183,8 @@ static void gather(struct pg_rmid *e, PGresult *result)
     ExecStatusType status = PQresultStatus(result);
 
     o->results++;
+    if (o->results < o->check && status == PGRES_COMMAND_OK)
+        e->vote = PG_VOTE_READY;
     if (status == PGRES_TUPLES_OK && PQntuples(result) == 1)
         read_row(e, result);
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
@@ -199,7 +232,12 @@ static int react_to_error(struct pg_rmid *e)
     default:
         break;
     }
-    if (o->failed == 1 && o->step != PG_STEP_COMMIT_READ_ONLY && strcmp(o->sqlstate, "22P02") == 0)
+    if (o->failed < o->check && strcmp(o->sqlstate, "42P05") == 0)
+        e->vote = PG_VOTE_PLAIN;
+    if (o->failed == o->check && strcmp(o->sqlstate, "26000") == 0)
+        e->vote = PG_VOTE_NEW;
+    if (o->failed == o->check && o->step != PG_STEP_COMMIT_READ_ONLY &&
+        strcmp(o->sqlstate, "22P02") == 0)
         return vote_no(e, XA_RBPROTO); /* the check (O1) */
     code = hf__pg_sqlstate_answer(o->sqlstate, PG_ASKED_VOTE);
     return code == XAER_RMFAIL ? code : vote_no(e, code);

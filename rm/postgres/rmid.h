@@ -42,6 +42,15 @@ struct pg_branch {
     size_t token_size;
 };
 
+/* How a vote's check is sent: operation.c. */
+enum pg_vote {
+    PG_VOTE_NEW,   /* no vote yet: as a query */
+    PG_VOTE_AGAIN, /* as a statement that is prepared first */
+    PG_VOTE_READY, /* it is prepared */
+    PG_VOTE_PLAIN, /* always as a query: the statement's name is the user's */
+    PG_VOTE_COUNT
+};
+
 /* A message that is under way, or an answer that waits to be fetched: operation.c. */
 struct pg_operation {
     int step;   /* enum pg_step */
@@ -49,6 +58,7 @@ struct pg_operation {
     int vote;   /* the answer, once the transaction has been cleaned up */
     char gid[PG_GID_SIZE];
     /* Of the message's answer so far. */
+    int check;     /* which statement is the check: 1 or 2 */
     int results;   /* how many came */
     int failed;    /* 1 and on: the one that was an error; 0: none */
     int ended;     /* the session is over */
@@ -85,6 +95,7 @@ struct pg_rmid {
     int ended;        /* the server has said that the session is over */
     int64_t heard_ms; /* when the pool knew last that it answers; monotonic */
     int failed;       /* R0: XAER_RMFAIL until it is closed, or opened again */
+    int vote;         /* enum pg_vote: of this session */
     int own;          /* results that come now are of our own statements */
     int last_handle;
     _Atomic int cancelled; /* the branch's work was; set by any thread */

@@ -10,7 +10,8 @@
  * libpq tells an event procedure of every result that it hands out. That is how the statements that
  * a user makes on the native connection are seen: whether one changed something (operation.c asks
  * otherwise), how the last one failed, and whether one ran on a connection that was kept from
- * before, with BEGIN not sent yet: it is not in the branch, which must not say yes then.
+ * before, with BEGIN not sent yet: it is not in the branch, which must not say yes then; and that
+ * all prepared statements went, for one of them is ours.
  *
  * Threads: as the rmid. The cancel object is made at open and freed at close: another thread may be
  * in PQcancel() at any time between.
@@ -65,8 +66,14 @@ static void see(struct pg_rmid *e, PGresult *result)
 static int on_event(PGEventId id, void *info, void *pass)
 {
     struct pg_rmid *e = pass;
+    const char *tag;
 
-    if (id != PGEVT_RESULTCREATE || e->own)
+    if (id != PGEVT_RESULTCREATE)
+        return 1;
+    tag = PQcmdStatus(((PGEventResultCreate *)info)->result);
+    if (strcmp(tag, "DEALLOCATE ALL") == 0 || strcmp(tag, "DISCARD ALL") == 0)
+        e->vote = PG_VOTE_NEW; /* whoever sent it */
+    if (e->own)
         return 1;
     e->used = 1;
     see(e, ((PGEventResultCreate *)info)->result);

@@ -30,6 +30,7 @@ hf_postgres_test(outage support/fake_rm.c)
 hf_postgres_test(proof)
 hf_postgres_test(sqlstate)
 hf_postgres_test(switch)
+hf_postgres_test(vote)
 hf_postgres_test(whole)
 
 if(TARGET hf-bench)

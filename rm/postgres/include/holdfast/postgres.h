@@ -12,10 +12,12 @@
  *   unsafe=yes    take a server whose settings lose what it acknowledged (hf_postgres_ext.settings)
  *
  * A branch is one transaction of one connection. BEGIN, COMMIT, ROLLBACK and PREPARE TRANSACTION
- * are ours: a branch that the user has ended by hand votes no. Savepoints are the user's. What
- * PostgreSQL cannot prepare makes the vote a no, in its words: temporary tables, LISTEN, NOTIFY,
- * WITH HOLD cursors. A branch that changed nothing votes read-only; a notification that its queries
- * sent by pg_notify() goes out with the vote, also if another branch then votes no. The
+ * are ours: a branch that the user has ended by hand votes no. Savepoints are the user's. So are
+ * prepared statements, but for the name holdfast_vote: DEALLOCATE ALL is welcome, inside of a
+ * function it makes the branch's vote a no. What PostgreSQL cannot prepare makes it a no, too, in
+ * its words: temporary tables, LISTEN, NOTIFY, WITH HOLD cursors. A branch that changed nothing
+ * votes read-only; a notification that its queries sent by pg_notify() goes out with the vote, also
+ * if another branch then votes no. The
  * connection's notice receiver is ours, and passes on what is not about our own statements; the
  * notice processor is the user's.
  *
