@@ -53,15 +53,12 @@ static int refused(const char *what, int rc)
     return rc;
 }
 
-/* Put text where the format has %s, if it has. */
+/* Put text where the format has its %s. */
 static void fill(const char *format, const char *text, char *ret, size_t size)
 {
     const char *mark = strstr(format, "%s");
 
-    if (mark == NULL)
-        (void)snprintf(ret, size, "%s", format);
-    else
-        (void)snprintf(ret, size, "%.*s%s%s", (int)(mark - format), format, text, mark + 2);
+    (void)snprintf(ret, size, "%.*s%s%s", (int)(mark - format), format, text, mark + 2);
 }
 
 /* -- the servers ------------------------------------------------------------------------------- */
@@ -299,11 +296,14 @@ static int open_hand(void *shared, void **ret_thread)
 /* A statement on one database. Its gid is another one than that of the other database. */
 static int hand_run(const struct hand_thread *t, int i, const char *format, unsigned long gid)
 {
+    const struct database_kind *kind = t->ours->shared->each[i].kind;
     char sql[SQL_SIZE], name[64];
 
+    if (strstr(format, "%s") == NULL)
+        return kind->run(t->conns[i], format);
     (void)snprintf(name, sizeof(name), "hf-bench-%ld-%lu-%d", (long)getpid(), gid, i);
     fill(format, name, sql, sizeof(sql));
-    return t->ours->shared->each[i].kind->run(t->conns[i], sql);
+    return kind->run(t->conns[i], sql);
 }
 
 static int hand_step(const struct hand_thread *t, enum hand_step step, unsigned long gid)
