@@ -16,7 +16,6 @@
 
 #include <assert.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -40,6 +39,21 @@ static char *encode(const unsigned char *from, long size, char *to)
     return to;
 }
 
+static char *put_number(unsigned long n, char *to)
+{
+    char digits[20]; /* the last one first */
+    int count = 0;
+
+    do {
+        digits[count++] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    while (count > 0)
+        *to++ = digits[--count];
+    return to;
+}
+
+/* Several times for each branch: without stdio, whose parsing of a format is most of the work. */
 int hf__pg_gid_format(const XID *xid, char ret[PG_GID_SIZE])
 {
     const unsigned char *data;
@@ -50,7 +64,8 @@ int hf__pg_gid_format(const XID *xid, char ret[PG_GID_SIZE])
         xid->bqual_length > MAXBQUALSIZE)
         return -1;
     data = (const unsigned char *)xid->data;
-    at = ret + snprintf(ret, PG_GID_SIZE, "%ld_", xid->formatID);
+    at = put_number((unsigned long)xid->formatID, ret);
+    *at++ = '_';
     at = encode(data, xid->gtrid_length, at);
     *at++ = '_';
     at = encode(data + xid->gtrid_length, xid->bqual_length, at);

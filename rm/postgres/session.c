@@ -18,6 +18,7 @@
  */
 #include "session.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -179,8 +180,15 @@ int hf__pg_session_broken(const struct pg_rmid *entry)
 
 size_t hf__pg_session_begin_text(const struct pg_rmid *entry, char ret[PG_BEGIN_SIZE])
 {
-    return (size_t)snprintf(ret, PG_BEGIN_SIZE, "BEGIN;SET LOCAL holdfast.branch='%s'",
-                            entry->branch.gid);
+    static const char text[] = "BEGIN;SET LOCAL holdfast.branch='";
+    size_t size = strlen(entry->branch.gid), at = sizeof(text) - 1;
+
+    static_assert(sizeof(text) + PG_GID_SIZE + 1 < PG_BEGIN_SIZE, "it fits");
+
+    memcpy(ret, text, at);
+    memcpy(ret + at, entry->branch.gid, size);
+    memcpy(ret + at + size, "'", 2);
+    return at + size + 1;
 }
 
 PGresult *hf__pg_session_query(struct pg_rmid *entry, const char *sql)
