@@ -13,6 +13,8 @@
  *       transfers wait in a circle. If some did, kv would roll one back, and it is tried again.
  *   B3  "= ID" is said after hf_tx_commit() returned HF_OK: what was said survives a power cut.
  *   B4  After HF_EUNKNOWN nothing more is done here: only the next opening of the log can tell.
+ *   B5  A store that dies does not end us: what failed is tried again for a minute. The pool throws
+ *       away an instance that broke in a transaction; one that broke outside of any, we do.
  *
  * If we are killed ...              the next start ...
  *   before the decision is durable    rolls the transfer back; it is tried again
@@ -34,17 +36,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "holdfast/holder.h"
-#include "holdfast/kv.h"
 #include "holdfast/tm.h"
 #include "holdfast/transaction.h"
 
 #include "bank_input.h"
 #include "ledger.h"
 
-enum { ACCOUNTS_PER_BATCH = 500, TRIES_MAX = 10 };
+enum { ACCOUNTS_PER_BATCH = 500 };
+enum { TRIES_MAX = 300, PAUSE_STEP_MS = 10, PAUSE_MOST_MS = 250 }; /* a minute in all */
 enum { RECOVERY_WAIT_MS = 10000, CLOSE_WAIT_MS = 5000 };
 enum { EXIT_AGAIN = 3 };
 
@@ -62,6 +65,7 @@ struct teller {
     struct bank *bank;
     pthread_t thread;
     hf_instance *at[STORE_COUNT]; /* what it has from the pool; NULL: none */
+    bool begun;                   /* "+ ID" was said in this try */
 };
 
 /* The accounts of one setup transaction. */
@@ -192,10 +196,9 @@ static int move_money(struct teller *teller, hf_tx *tx, const void *arg)
     int in_order = strcmp(from, to) <= 0; /* B2 */
     int code;
 
+    teller->begun = true;
     say("+ %s\n", transfer->id);
-    code = ledger_mark_done(teller->at[EAST], transfer->id, tx);
-    if (code == HF_OK)
-        code = ledger_mark_done(teller->at[WEST], transfer->id, tx);
+    code = ledger_mark_done(teller->at, transfer->id, tx);
     if (code == HF_OK)
         code = ledger_add(teller->at, in_order ? from : to, in_order ? -amount : amount);
     if (code == HF_OK)
@@ -205,6 +208,22 @@ static int move_money(struct teller *teller, hf_tx *tx, const void *arg)
 
 /* -- tellers --------------------------------------------------------------------------------- */
 
+/* B5. Whether to do it again, after a pause; tries is how often it was done. */
+static bool try_again(int code, unsigned tries)
+{
+    unsigned pause_ms = tries * PAUSE_STEP_MS;
+    struct timespec pause;
+
+    if (code != HF_EROLLEDBACK && code != HF_ERM && code != HF_EDRIVER && code != HF_EENLIST)
+        return false; /* it would come to the same */
+    if (pause_ms > PAUSE_MOST_MS)
+        pause_ms = PAUSE_MOST_MS;
+    pause = (struct timespec){.tv_nsec = (long)pause_ms * 1000000};
+    if (tries > 1)
+        (void)nanosleep(&pause, NULL); /* cut short: no harm */
+    return tries < TRIES_MAX;
+}
+
 static int open_all_accounts(struct teller *teller)
 {
     const struct bank_input *in = &teller->bank->in;
@@ -212,45 +231,61 @@ static int open_all_accounts(struct teller *teller)
 
     for (size_t at = 0; at < in->account_count && code == HF_OK; at += ACCOUNTS_PER_BATCH) {
         struct batch batch = {in->accounts + at, in->account_count - at};
+        unsigned tries = 0;
 
         if (batch.count > ACCOUNTS_PER_BATCH)
             batch.count = ACCOUNTS_PER_BATCH;
-        code = transact(teller, open_accounts, &batch);
+        do
+            code = transact(teller, open_accounts, &batch);
+        while (try_again(code, ++tries));
     }
     return code;
 }
 
-/* Outside any transaction. */
+/* Outside any transaction, where nobody but us notices that an instance has lost its store (B5). */
 static int look_up(struct teller *teller, const struct transfer *transfer)
 {
     int code = take(teller, EAST), freed;
 
     if (code != HF_OK)
         return code;
-    code = ledger_is_done(teller->at[EAST], transfer->id);
+    code = ledger_is_done(teller->at, EAST, transfer->id);
+    if (code == HF_ERM) {
+        (void)hf_holder_request_destroy(teller->bank->pool, (hf_resid)teller->at[EAST]);
+        teller->at[EAST] = NULL; /* it is gone, however that went */
+        return code;
+    }
     freed = give_back(teller);
     return freed == HF_OK ? code : freed;
 }
 
-/* See that a transfer is done. The first look spares a transaction for what was done earlier. */
-static int serve(struct teller *teller, const struct transfer *transfer)
+/* The look spares a transaction for what was done earlier. */
+static int try_transfer(struct teller *teller, const struct transfer *transfer)
 {
     int code = look_up(teller, transfer);
 
     if (code != HF_ENOTFOUND)
         return code;
-    for (int i = 0; i < TRIES_MAX; i++) {
-        code = transact(teller, move_money, transfer);
-        leave_if_lost(code);
-        if (code == HF_OK) {
-            say("= %s\n", transfer->id); /* B3 */
-            return HF_OK;
-        }
+    teller->begun = false;
+    code = transact(teller, move_money, transfer);
+    leave_if_lost(code);
+    if (code == HF_OK)
+        say("= %s\n", transfer->id); /* B3 */
+    else if (teller->begun)
         say("- %s %s\n", transfer->id, hf_strerror_name(code));
-        if (code != HF_EROLLEDBACK)
-            break;
-    }
     return code == HF_EEXIST ? HF_OK : code;
+}
+
+/* See that a transfer is done. */
+static int serve(struct teller *teller, const struct transfer *transfer)
+{
+    unsigned tries = 0;
+    int code;
+
+    do
+        code = try_transfer(teller, transfer);
+    while (try_again(code, ++tries));
+    return code;
 }
 
 static void *teller_main(void *arg)
@@ -275,22 +310,6 @@ static void *teller_main(void *arg)
 
 /* -- opening and closing --------------------------------------------------------------------- */
 
-static int register_store(struct bank *bank, int which)
-{
-    static const char *const names[STORE_COUNT] = {"east", "west"};
-    hf_rm_config config = HF_RM_CONFIG_INIT;
-    char open_info[MAXINFOSIZE];
-    int size = snprintf(open_info, sizeof(open_info), "dir=%s/%s", bank->in.dir, names[which]);
-
-    if ((size_t)size >= sizeof(open_info))
-        return HF_ELIMIT;
-    config.name = names[which];
-    config.xa = &hf_kv_switch;
-    config.ext = &hf_kv_ext;
-    config.open_info = open_info;
-    return hf_rm_register(bank->tm, &config, &bank->store[which]);
-}
-
 /*
  * Open the node, name the stores, recover. Background: the library's own thread does what falls due
  * later; a server that has a loop leaves it 0 and calls hf_tm_tick() there.
@@ -308,8 +327,8 @@ static int open_bank(struct bank *bank)
     config.background = 1;
     config.log = on_log;
     code = hf_tm_open(&config, &bank->tm);
-    for (int i = 0; i < STORE_COUNT && code == HF_OK; i++)
-        code = register_store(bank, i);
+    if (code == HF_OK)
+        code = ledger_register(bank->tm, bank->in.dir, bank->store);
     if (code == HF_OK)
         code = hf_tm_start(bank->tm, RECOVERY_WAIT_MS);
     if (code == HF_OK)

@@ -1,5 +1,9 @@
 /*
- * tools/bank/ledger.c - balances and done keys in the two stores. Begins and ends no transaction.
+ * tools/bank/ledger.c - the ledger in two key-value stores, DIR/east and DIR/west. Begins and ends
+ * no transaction.
+ *
+ *   acct/NAME   the balance as decimal text
+ *   done/ID     the XID as text
  */
 #include "ledger.h"
 
@@ -40,15 +44,6 @@ static int put_balance(int rmid, const char *key, int64_t balance)
     return hf_kv_put(rmid, key, strlen(key), text, (size_t)size);
 }
 
-int ledger_home(const char *account)
-{
-    uint32_t hash = 2166136261u;
-
-    for (; *account != '\0'; account++)
-        hash = (hash ^ (unsigned char)*account) * 16777619u;
-    return hash >> 31 == 0 ? EAST : WEST;
-}
-
 int ledger_open(hf_instance *const at[STORE_COUNT], const char *account)
 {
     int rmid = hf_instance_rmid(at[ledger_home(account)]);
@@ -79,27 +74,51 @@ int ledger_add(hf_instance *const at[STORE_COUNT], const char *account, int64_t 
     return put_balance(rmid, key, balance);
 }
 
-int ledger_is_done(hf_instance *store, const char *id)
+int ledger_is_done(hf_instance *const at[STORE_COUNT], int store, const char *id)
 {
     char key[KEY_SIZE];
     int size = snprintf(key, sizeof(key), "done/%s", id);
 
-    return hf_kv_get(hf_instance_rmid(store), key, (size_t)size, NULL, 0, NULL);
+    return hf_kv_get(hf_instance_rmid(at[store]), key, (size_t)size, NULL, 0, NULL);
 }
 
-int ledger_mark_done(hf_instance *store, const char *id, const hf_tx *tx)
+int ledger_mark_done(hf_instance *const at[STORE_COUNT], const char *id, const hf_tx *tx)
 {
     char key[KEY_SIZE], text[HF_XID_TEXT_SIZE];
     int size = snprintf(key, sizeof(key), "done/%s", id);
     XID xid;
-    int code = ledger_is_done(store, id);
+    int code = hf_tx_xid(tx, &xid);
 
-    if (code != HF_ENOTFOUND)
-        return code == HF_OK ? HF_EEXIST : code;
-    code = hf_tx_xid(tx, &xid);
     if (code == HF_OK)
         code = hf_xid_format(&xid, text);
-    if (code != HF_OK)
-        return code;
-    return hf_kv_put(hf_instance_rmid(store), key, (size_t)size, text, strlen(text));
+    for (int store = EAST; store < STORE_COUNT && code == HF_OK; store++) {
+        code = ledger_is_done(at, store, id);
+        if (code == HF_OK)
+            return HF_EEXIST;
+        if (code == HF_ENOTFOUND)
+            code = hf_kv_put(hf_instance_rmid(at[store]), key, (size_t)size, text, strlen(text));
+    }
+    return code;
+}
+
+static int register_store(hf_tm *tm, const char *dir, const char *name, hf_rm **ret)
+{
+    hf_rm_config config = HF_RM_CONFIG_INIT;
+    char open_info[MAXINFOSIZE];
+    int size = snprintf(open_info, sizeof(open_info), "dir=%s/%s", dir, name);
+
+    if ((size_t)size >= sizeof(open_info))
+        return HF_ELIMIT;
+    config.name = name;
+    config.xa = &hf_kv_switch;
+    config.ext = &hf_kv_ext;
+    config.open_info = open_info;
+    return hf_rm_register(tm, &config, ret);
+}
+
+int ledger_register(hf_tm *tm, const char *dir, hf_rm *ret_store[STORE_COUNT])
+{
+    int code = register_store(tm, dir, "east", &ret_store[EAST]);
+
+    return code == HF_OK ? register_store(tm, dir, "west", &ret_store[WEST]) : code;
 }

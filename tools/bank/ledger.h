@@ -1,12 +1,15 @@
 /*
- * tools/bank/ledger.h - what the bank keeps in its two stores, and how it is spelled.
+ * tools/bank/ledger.h - what the bank keeps in its two stores. How it is spelled there, and what
+ * the stores are, is for the file to say that offers it: ledger.c, over two key-value stores.
  *
- *   acct/NAME   the balance as decimal text, in one store: the one that ledger_home() names
- *   done/ID     the XID of the transaction that carried transfer ID out, in both stores
+ *   an account    its balance, in one store: the one that ledger_home() names
+ *   a done mark   the XID of the transaction that carried a transfer out, in both stores
  *
- * The calls are for an instance that is enlisted in the thread's transaction, and return what
- * hf_kv_get() and hf_kv_put() return, above all HF_EROLLEDBACK. HF_EDAMAGED: a balance that is
- * not a number.
+ * The calls are for an instance that is enlisted in the thread's transaction. Also, with each:
+ *
+ *   HF_EROLLEDBACK   the store gave the work up: roll back, and do all of it again
+ *   HF_ERM           the instance has lost its store: the same, with another instance
+ *   HF_EDAMAGED      what is stored is not what a bank writes
  */
 #ifndef BANK_LEDGER_H
 #define BANK_LEDGER_H
@@ -16,8 +19,21 @@
 enum { EAST, WEST, STORE_COUNT };
 enum { LEDGER_OPENING_BALANCE = 1000 };
 
+/*
+ * Tell the transaction manager of both stores, "east" and "west"; where they are is known from the
+ * bank's directory. HF_ELIMIT: its path is too long; else as hf_rm_register().
+ */
+int ledger_register(hf_tm *tm, const char *dir, hf_rm *ret_store[STORE_COUNT]);
+
 /* The store of an account: the top bit of the 32-bit FNV-1a hash of its name; 0 is east. */
-int ledger_home(const char *account);
+static inline int ledger_home(const char *account)
+{
+    uint32_t hash = 2166136261u;
+
+    for (; *account != '\0'; account++)
+        hash = (hash ^ (unsigned char)*account) * 16777619u;
+    return hash >> 31 == 0 ? EAST : WEST;
+}
 
 /* Open an account with LEDGER_OPENING_BALANCE, unless it is open. */
 int ledger_open(hf_instance *const at[STORE_COUNT], const char *account);
@@ -26,12 +42,12 @@ int ledger_open(hf_instance *const at[STORE_COUNT], const char *account);
 int ledger_add(hf_instance *const at[STORE_COUNT], const char *account, int64_t amount);
 
 /*
- * HF_OK: done. HF_ENOTFOUND: not. Without a transaction it sees what is committed and waits for
- * nobody.
+ * Of a transfer, in one store. HF_OK: done. HF_ENOTFOUND: not. Without a transaction it sees what
+ * is committed and waits for nobody.
  */
-int ledger_is_done(hf_instance *store, const char *id);
+int ledger_is_done(hf_instance *const at[STORE_COUNT], int store, const char *id);
 
-/* Write down that tx carries the transfer out. HF_EEXIST: one did before. */
-int ledger_mark_done(hf_instance *store, const char *id, const hf_tx *tx);
+/* Write down in both that tx carries the transfer out. HF_EEXIST: one did before. */
+int ledger_mark_done(hf_instance *const at[STORE_COUNT], const char *id, const hf_tx *tx);
 
 #endif
