@@ -2,8 +2,8 @@
  * tools/bank/bank_verify.c - is the money still there? Judges what a bank left behind.
  *
  * It shares no code with the bank: it reads the list of transfers again by itself, works out what
- * every balance has to be, and looks at both stores and the node from outside, through the public
- * headers.
+ * every balance has to be, and looks at both stores and the node from outside, through the
+ * public headers; verify_kv.c reads the stores for it.
  *
  *   V1  A done key is in both stores or in neither, with one XID; it names a transfer of the list.
  *   V2  Every XID is of this node, and no two transfers have the same.
@@ -27,12 +27,13 @@
 #include <string.h>
 
 #include "holdfast/inspect.h"
-#include "holdfast/kv.h"
 
-enum { TEXT_MAX = 40, STORES = 2, OPENING = 1000, SHOWN_MAX = 100 };
+#include "bank_verify.h"
+
+enum { TEXT_MAX = 40, STORES = VERIFY_STORES, OPENING = 1000, SHOWN_MAX = 100 };
 enum { EXIT_VIOLATED = 1, EXIT_USAGE = 2 };
 
-static const char *const store_names[STORES] = {"east", "west"};
+const char *const verify_names[STORES] = {"east", "west"};
 
 struct entry {
     char id[TEXT_MAX + 1];
@@ -59,12 +60,9 @@ struct audit {
     struct account *accounts; /* sorted by name */
     size_t account_count;
     size_t done, acked_count, violations;
-    int store; /* the one being walked */
 };
 
-static void violation(struct audit *a, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void violation(struct audit *a, const char *format, ...)
+void violation(struct audit *a, const char *format, ...)
 {
     va_list args;
 
@@ -262,94 +260,35 @@ static int read_list(struct audit *a)
 
 /* -- the stores ------------------------------------------------------------------------------ */
 
-static void found_done(struct audit *a, const char *id, const char *value, size_t size)
+void verify_found_done(struct audit *a, int store, const char *id, const char *value, size_t size)
 {
     struct entry *entry = find_entry(a, id);
 
     if (entry == NULL)
-        violation(a, "%s: done/%s is not in the list", store_names[a->store], id);
+        violation(a, "%s: done/%s is not in the list", verify_names[store], id);
     else if (size == 0 || size >= HF_XID_TEXT_SIZE)
-        violation(a, "%s: done/%s holds no XID", store_names[a->store], id);
+        violation(a, "%s: done/%s holds no XID", verify_names[store], id);
     else
-        snprintf(entry->xid[a->store], HF_XID_TEXT_SIZE, "%.*s", (int)size, value);
+        snprintf(entry->xid[store], HF_XID_TEXT_SIZE, "%.*s", (int)size, value);
 }
 
-static void found_account(struct audit *a, const char *name, const char *value, size_t size)
+void verify_found_account(struct audit *a, int store, const char *name, const char *value,
+                          size_t size)
 {
     struct account *account = find_account(a, name);
     char text[24], back[24];
 
     if (account == NULL) {
-        violation(a, "%s: acct/%s is not in the list", store_names[a->store], name);
+        violation(a, "%s: acct/%s is not in the list", verify_names[store], name);
         return;
     }
     snprintf(text, sizeof(text), "%.*s", (int)(size < sizeof(text) ? size : sizeof(text) - 1),
              value);
-    account->found[a->store] = strtoll(text, NULL, 10);
-    snprintf(back, sizeof(back), "%lld", account->found[a->store]);
+    account->found[store] = strtoll(text, NULL, 10);
+    snprintf(back, sizeof(back), "%lld", account->found[store]);
     if (strcmp(text, back) != 0)
-        violation(a, "%s: acct/%s is not a number: %s", store_names[a->store], name, text);
-    account->seen[a->store] = true;
-}
-
-static int found_key(void *user, const void *key, size_t key_size, const void *value,
-                     size_t value_size)
-{
-    struct audit *a = user;
-    char text[TEXT_MAX + 6];
-    bool fits;
-
-    snprintf(text, sizeof(text), "%.*s", (int)key_size, (const char *)key);
-    fits = strlen(text) == key_size; /* not cut, and no zero byte inside */
-    if (fits && strncmp(text, "done/", 5) == 0)
-        found_done(a, text + 5, value, value_size);
-    else if (fits && strncmp(text, "acct/", 5) == 0)
-        found_account(a, text + 5, value, value_size);
-    else
-        violation(a, "%s: a key that no bank writes: %s", store_names[a->store], text);
-    return 0;
-}
-
-/* V6 at a store: a whole scan lists nothing. */
-static void check_prepared(struct audit *a, int rmid)
-{
-    XID xid;
-    char text[HF_XID_TEXT_SIZE];
-    int count = hf_kv_switch.xa_recover_entry(&xid, 1, rmid, TMSTARTRSCAN);
-
-    for (; count == 1; count = hf_kv_switch.xa_recover_entry(&xid, 1, rmid, TMNOFLAGS)) {
-        (void)hf_xid_format(&xid, text); /* "foreign" says enough */
-        violation(a, "%s: still prepared: %s", store_names[a->store], text);
-    }
-    if (count < 0)
-        violation(a, "%s: xa_recover answers %d", store_names[a->store], count);
-}
-
-static void read_store(struct audit *a, int which)
-{
-    char info[MAXINFOSIZE];
-    int rmid = which + 1;
-    int code;
-
-    a->store = which;
-    if ((size_t)snprintf(info, sizeof(info), "dir=%s/%s;create=no", a->dir, store_names[which]) >=
-        sizeof(info)) {
-        violation(a, "%s: the path is too long", store_names[which]);
-        return;
-    }
-    code = hf_kv_switch.xa_open_entry(info, rmid, TMNOFLAGS);
-    if (code != XA_OK) {
-        violation(a, "%s: xa_open answers %d: %s", store_names[which], code, hf_error_last()->text);
-        return;
-    }
-    code = hf_kv_each(rmid, "", 0, found_key, a);
-    if (code != HF_OK)
-        violation(a, "%s: cannot be read: %s", store_names[which], hf_strerror(code));
-    check_prepared(a, rmid);
-    info[0] = '\0';
-    code = hf_kv_switch.xa_close_entry(info, rmid, TMNOFLAGS);
-    if (code != XA_OK)
-        violation(a, "%s: xa_close answers %d", store_names[which], code);
+        violation(a, "%s: acct/%s is not a number: %s", verify_names[store], name, text);
+    account->seen[store] = true;
 }
 
 /* -- the node -------------------------------------------------------------------------------- */
@@ -396,7 +335,7 @@ static void judge_entry(struct audit *a, const struct entry *e)
     bool in_east = e->xid[0][0] != '\0', in_west = e->xid[1][0] != '\0';
 
     if (in_east != in_west)
-        violation(a, "%s is done in %s only", e->id, store_names[in_west]);
+        violation(a, "%s is done in %s only", e->id, verify_names[in_west]);
     else if (strcmp(e->xid[0], e->xid[1]) != 0)
         violation(a, "%s was done by %s in east and by %s in west", e->id, e->xid[0], e->xid[1]);
     if (!in_east && !in_west && e->acked)
@@ -501,7 +440,7 @@ static int audit(struct audit *a)
     if (status != 0)
         return status;
     for (int i = 0; i < STORES; i++)
-        read_store(a, i);
+        verify_read_store(a, a->dir, i);
     read_node(a, identity);
     for (size_t i = 0; i < a->entry_count; i++)
         judge_entry(a, &a->entries[i]);
