@@ -2,8 +2,9 @@
  * tools/bank/bank_verify.c - is the money still there? Judges what a bank left behind.
  *
  * It shares no code with the bank: it reads the list of transfers again by itself, works out what
- * every balance has to be, and looks at both stores and the node from outside, through the
- * public headers; verify_kv.c reads the stores for it.
+ * every balance has to be, and looks at both stores and the node from outside: at the node and at
+ * key-value stores through the public headers (verify_kv.c), at databases through their own clients
+ * alone (verify_sql.c).
  *
  *   V1  A done key is in both stores or in neither, with one XID; it names a transfer of the list.
  *   V2  Every XID is of this node, and no two transfers have the same.

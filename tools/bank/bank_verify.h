@@ -1,14 +1,14 @@
 /*
  * tools/bank/bank_verify.h - what the judge and those who read the stores for it have in common.
  *
- * bank_verify.c judges; verify_kv.c reads.
+ * bank_verify.c judges; verify_kv.c, or verify_sql.c, is linked to it and reads: two programs.
  */
 #ifndef BANK_VERIFY_H
 #define BANK_VERIFY_H
 
 #include <stddef.h>
 
-enum { VERIFY_STORES = 2 };
+enum { VERIFY_STORES = 2, VERIFY_OPEN_SIZE = 256 };
 
 extern const char *const verify_names[VERIFY_STORES]; /* "east" and "west" */
 

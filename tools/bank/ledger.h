@@ -1,6 +1,7 @@
 /*
- * tools/bank/ledger.h - what the bank keeps in its two stores. How it is spelled there, and what
- * the stores are, is for the file to say that offers it: ledger.c, over two key-value stores.
+ * tools/bank/ledger.h - what the bank keeps in its two stores. Two files offer it, each for a
+ * program of its own: ledger.c over two key-value stores, ledger_sql.c over PostgreSQL (east) and
+ * MariaDB (west). How it is spelled there stands at their heads.
  *
  *   an account    its balance, in one store: the one that ledger_home() names
  *   a done mark   the XID of the transaction that carried a transfer out, in both stores
@@ -10,6 +11,7 @@
  *   HF_EROLLEDBACK   the store gave the work up: roll back, and do all of it again
  *   HF_ERM           the instance has lost its store: the same, with another instance
  *   HF_EDAMAGED      what is stored is not what a bank writes
+ *   HF_EIO           a statement was refused for good: its words are on stderr
  */
 #ifndef BANK_LEDGER_H
 #define BANK_LEDGER_H
@@ -21,7 +23,8 @@ enum { LEDGER_OPENING_BALANCE = 1000 };
 
 /*
  * Tell the transaction manager of both stores, "east" and "west"; where they are is known from the
- * bank's directory. HF_ELIMIT: its path is too long; else as hf_rm_register().
+ * bank's directory. HF_ELIMIT: a path is too long; HF_EIO: no good file DIR/stores; else as
+ * hf_rm_register(). Why is on stderr where hf_error_last() does not know it.
  */
 int ledger_register(hf_tm *tm, const char *dir, hf_rm *ret_store[STORE_COUNT]);
 
