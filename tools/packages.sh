@@ -1,14 +1,15 @@
 #!/bin/bash
 # tools/packages.sh - the Debian packages that the demo and the check need. To be sourced.
 #
-#   packages_need demo|check [--no-install]
+#   packages_need demo|databases|check [--no-install]
 #
 # says which are missing and installs them by apt-get, with sudo where the user is not root. With
 # --no-install it lists them and returns 1. Returns 0 when all are there.
 
 packages_demo=(cmake ninja-build gcc libc6-dev liblmdb-dev libxxhash-dev libjansson-dev)
-packages_check=("${packages_demo[@]}" g++ libcmocka-dev binutils pkg-config python3 valgrind)
-packages_check+=(postgresql libpq-dev mariadb-server libmariadb-dev)
+packages_databases=("${packages_demo[@]}" pkg-config) # the demo over databases
+packages_databases+=(postgresql libpq-dev mariadb-server libmariadb-dev)
+packages_check=("${packages_databases[@]}" g++ libcmocka-dev binutils python3 valgrind)
 packages_check+=(libinih-dev libdb-dev)
 packages_check+=(e2fsprogs xfsprogs)
 
@@ -56,9 +57,10 @@ packages_need()
     local wanted missing
     case $1 in
     demo) wanted=("${packages_demo[@]}") ;;
+    databases) wanted=("${packages_databases[@]}") ;;
     check) wanted=("${packages_check[@]}") ;;
     *)
-        echo "packages: packages_need demo|check, not $1" >&2
+        echo "packages: packages_need demo|databases|check, not $1" >&2
         return 2
         ;;
     esac
