@@ -13,7 +13,7 @@
  *       transfers wait in a circle. If some did, kv would roll one back, and it is tried again.
  *   B3  "= ID" is said after hf_tx_commit() returned HF_OK: what was said survives a power cut.
  *   B4  After HF_EUNKNOWN nothing more is done here: only the next opening of the log can tell.
- *   B5  A store that dies does not end us: what failed is tried again for a minute. The pool throws
+ *   B5  A store that dies does not end us: what failed is tried again for a minute. A pool throws
  *       away an instance that broke in a transaction; one that broke outside of any, we do.
  *
  * If we are killed ...              the next start ...
@@ -27,7 +27,7 @@
  * Exit status: 0 all done, 1 failed, 2 wrong options or list, 3 start me again (B4).
  *
  * Threads: each teller owns the transactions it begins, and an instance from its allocation until
- * it is freed; they share the pool and the list.
+ * it is freed; they share the pools and the list.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -56,9 +56,9 @@ struct bank {
     hf_tm *tm;
     hf_rm *store[STORE_COUNT];
     hf_manager *manager;
-    hf_holder *pool;     /* of instances of both stores */
-    atomic_size_t next;  /* the first transfer that no teller has taken */
-    atomic_bool stopped; /* a teller failed: the others take no more */
+    hf_holder *pool[STORE_COUNT]; /* of instances of each store */
+    atomic_size_t next;           /* the first transfer that no teller has taken */
+    atomic_bool stopped;          /* a teller failed: the others take no more */
 };
 
 struct teller {
@@ -104,17 +104,17 @@ static void on_log(void *user, int level, const char *text)
     fprintf(stderr, "bank: %s: %s\n", names[level], text);
 }
 
-/* -- the pool -------------------------------------------------------------------------------- */
+/* -- the pools ------------------------------------------------------------------------------- */
 
 /* An instance of a store; within a transaction it works for that. */
 static int take(struct teller *teller, int store)
 {
     struct bank *bank = teller->bank;
     hf_resid id;
-    int code = hf_holder_alloc(bank->pool, hf_xa_type(bank->store[store]), &id);
+    int code = hf_holder_alloc(bank->pool[store], hf_xa_type(bank->store[store]), &id);
 
     if (code == HF_OK)
-        teller->at[store] = hf_holder_instance(bank->pool, id);
+        teller->at[store] = hf_holder_instance(bank->pool[store], id);
     return code;
 }
 
@@ -126,7 +126,7 @@ static int give_back(struct teller *teller)
     for (int i = 0; i < STORE_COUNT; i++) {
         if (teller->at[i] == NULL)
             continue;
-        freed = hf_holder_free(teller->bank->pool, (hf_resid)teller->at[i]);
+        freed = hf_holder_free(teller->bank->pool[i], (hf_resid)teller->at[i]);
         code = code == HF_OK ? freed : code;
         teller->at[i] = NULL;
     }
@@ -251,7 +251,7 @@ static int look_up(struct teller *teller, const struct transfer *transfer)
         return code;
     code = ledger_is_done(teller->at, EAST, transfer->id);
     if (code == HF_ERM) {
-        (void)hf_holder_request_destroy(teller->bank->pool, (hf_resid)teller->at[EAST]);
+        (void)hf_holder_request_destroy(teller->bank->pool[EAST], (hf_resid)teller->at[EAST]);
         teller->at[EAST] = NULL; /* it is gone, however that went */
         return code;
     }
@@ -340,8 +340,8 @@ static int open_bank(struct bank *bank)
     return code;
 }
 
-/* One pool for the instances of both stores; each teller works with at most one of either. */
-static int open_pool(struct bank *bank)
+/* A pool for each store; each teller works with at most one instance of either. */
+static int open_pools(struct bank *bank)
 {
     hf_manager_config config = HF_MANAGER_CONFIG_INIT;
     hf_holder_config pool = HF_HOLDER_CONFIG_INIT;
@@ -350,10 +350,11 @@ static int open_pool(struct bank *bank)
     config.tm = bank->tm;
     config.background = 1;
     code = hf_manager_open(&config, &bank->manager);
-    pool.name = "bank";
-    pool.max = bank->in.threads * STORE_COUNT;
-    if (code == HF_OK)
-        code = hf_holder_open_xa(bank->manager, NULL, &pool, &bank->pool);
+    pool.max = bank->in.threads;
+    for (int i = 0; i < STORE_COUNT && code == HF_OK; i++) {
+        pool.name = hf_rm_name(bank->store[i]);
+        code = hf_holder_open_xa(bank->manager, ledger_hooks(i), &pool, &bank->pool[i]);
+    }
     return code;
 }
 
@@ -378,7 +379,7 @@ static int do_business(struct bank *bank)
 {
     struct teller tellers[THREADS_MAX] = {0};
     unsigned count = bank->in.threads;
-    int code = open_pool(bank);
+    int code = open_pools(bank);
 
     for (unsigned i = 0; i < count; i++)
         tellers[i].bank = bank;
@@ -406,7 +407,7 @@ int main(int argc, char **argv)
         code = do_business(&bank);
     leave_if_lost(code);
     if (bank.manager != NULL && hf_manager_close(bank.manager, CLOSE_WAIT_MS, NULL) != HF_OK)
-        code = report("close", "the pool", hf_error_last()->code);
+        code = report("close", "the pools", hf_error_last()->code);
     if (bank.tm != NULL && hf_tm_close(bank.tm, CLOSE_WAIT_MS, NULL) != HF_OK)
         code = report("close", bank.in.dir, hf_error_last()->code);
     if (code == HF_OK && !bank.in.recover_only)

@@ -16,6 +16,7 @@
 #ifndef BANK_LEDGER_H
 #define BANK_LEDGER_H
 
+#include "holdfast/holder.h"
 #include "holdfast/transaction.h"
 
 enum { EAST, WEST, STORE_COUNT };
@@ -27,6 +28,9 @@ enum { LEDGER_OPENING_BALANCE = 1000 };
  * hf_rm_register(). Why is on stderr where hf_error_last() does not know it.
  */
 int ledger_register(hf_tm *tm, const char *dir, hf_rm *ret_store[STORE_COUNT]);
+
+/* What a pool of a store's instances needs to know beside XA; NULL: nothing. */
+const hf_xa_hooks *ledger_hooks(int store);
 
 /* The store of an account: the top bit of the 32-bit FNV-1a hash of its name; 0 is east. */
 static inline int ledger_home(const char *account)

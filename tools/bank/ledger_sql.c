@@ -273,3 +273,9 @@ int ledger_register(hf_tm *tm, const char *dir, hf_rm *ret_store[STORE_COUNT])
     config.ext = &hf_mariadb_ext;
     return hf_rm_register(tm, &config, &ret_store[WEST]);
 }
+
+/* A connection that its server has closed is noticed before it is handed out. */
+const hf_xa_hooks *ledger_hooks(int store)
+{
+    return store == EAST ? &hf_postgres_hooks : &hf_mariadb_hooks;
+}
