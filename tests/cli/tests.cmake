@@ -33,7 +33,7 @@ if(HOLDFAST_FAULTS)
     hf_cli_test(release_is_clean__notices_a_fault_build cli-short
         "${hf_clean}" --expect-dirty ${hf_clean_files})
 else()
-    foreach(program IN ITEMS txctl bank bank_verify bank_chaos)
+    foreach(program IN ITEMS txctl bank bank_verify bank_chaos bank_sql bank_sql_verify)
         if(TARGET ${program})
             list(APPEND hf_clean_files $<TARGET_FILE:${program}>)
         endif()
