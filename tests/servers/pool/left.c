@@ -376,7 +376,8 @@ static void postgres__one_that_died_while_it_was_cleaned_is_replaced(void **stat
         PGconn *conn = pg_of(p, id);
 
         pg_sql(conn, "SET statement_timeout = 54321", PGRES_COMMAND_OK);
-        (void)snprintf(sql, sizeof(sql), "SELECT pg_terminate_backend(%d)", PQbackendPID(conn));
+        (void)snprintf(sql, sizeof(sql), "SELECT pg_terminate_backend(%d, 60000)",
+                       PQbackendPID(conn)); /* waits for its end */
         if (i == 0)
             (void)pg_value("one", sql);
         give(p, PG, id);
