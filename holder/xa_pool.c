@@ -89,7 +89,6 @@ static int reset(void *user, hf_resid id)
 {
     const struct pool *pool = user;
     hf_instance *instance = instance_of(id);
-
     int state = hf_instance_get_state(instance);
 
     if (state == HF_INSTANCE_BROKEN)

@@ -531,7 +531,8 @@ HF_API int hf_holder_get_stats(hf_holder *holder, hf_holder_stats *ret_stats);
 
 /* -- XA instances as resources ----------------------------------------------------------------- */
 
-/** What a resource manager's instances need beside XA. Any hook may be NULL. */
+/** What a resource manager's instances need beside XA. Any hook may be NULL. With one rmid for all
+    (hf_rm_config.one_rmid) none is called in a thread that has not opened it: it fails instead. */
 typedef struct hf_xa_hooks {
     size_t size; /**< sizeof(hf_xa_hooks) */
     /** Clean what the user left; it may be within a branch that goes on. */
