@@ -341,6 +341,12 @@ static const uint8_t call_kinds[] = {
     [HF__ACT_FORGET] = HF_CALL_FORGET,
 };
 
+static const char *const call_names[] = {
+    [HF__ACT_COMMIT] = "xa_commit",
+    [HF__ACT_ROLLBACK] = "xa_rollback",
+    [HF__ACT_FORGET] = "xa_forget",
+};
+
 /* What the pass did for the transaction, as the history keeps it. */
 static void put_span(const struct settle *s, struct hf__span *ret)
 {
@@ -352,6 +358,34 @@ static void put_span(const struct settle *s, struct hf__span *ret)
         for (uint32_t j = 0; j < s->rec->count && ret->events[i].rm_id == 0; j++)
             if (s->rec->branches[j].number == ret->events[i].number)
                 ret->events[i].rm_id = s->rec->branches[j].rm_id;
+}
+
+/* Is the branch over, or not there: is there nothing to tell the host? */
+static bool is_answer(int code)
+{
+    return code == XA_OK || code == XAER_NOTA || (code >= XA_RBBASE && code <= XA_RBEND) ||
+           (code >= XA_HEURMIX && code <= XA_HEURHAZ);
+}
+
+/* A branch that stays in doubt, in the words of its resource manager, once until one is finished
+   there: no right to do it, a session that holds it, no room. */
+static void tell_refused(const struct target *t, const char *call, const XID *xid, int code)
+{
+    char text[256] = "it gives no reason", branch[HF_XID_TEXT_SIZE];
+    int native = 0;
+    bool told;
+
+    (void)pthread_mutex_lock(&t->rm->lock);
+    told = t->rm->told_refused;
+    t->rm->told_refused = !is_answer(code) || (told && code == XAER_NOTA);
+    told = told || !t->rm->told_refused;
+    (void)pthread_mutex_unlock(&t->rm->lock);
+    if (told)
+        return;
+    hf__instance_error(t->instance, &native, text, sizeof(text));
+    (void)hf_xid_format(xid, branch);
+    hf__tm_tell(t->rm->tm, HF_LOG_WARNING, "recovery: %s: %s of branch %s answered %s: %s",
+                t->rm->name, call, branch, hf__xa_name(code), text);
 }
 
 static void call_branch(struct settle *s, struct hf__act act)
@@ -380,6 +414,8 @@ static void call_branch(struct settle *s, struct hf__act act)
     hf__timeline_add(&s->timeline, call_kinds[act.kind], s->rec->branches[act.branch].number, code,
                      started);
     HF_FAULT("recovery:called");
+    if (mine && !t->instance->broken)
+        tell_refused(t, call_names[act.kind], &xid, code);
     if (mine && code == XAER_RMFAIL)
         hf__instance_lost(t->instance);
     if (mine)

@@ -279,6 +279,42 @@ static void start__waits_for_what_is_owed(void **state)
 }
 
 /* xa_commit with an answer that no resource manager may give: the record stays. */
+static unsigned told_times(const struct world *w, const char *text)
+{
+    unsigned n = 0;
+
+    for (const char *at = w->told; (at = strstr(at, text)) != NULL; at++)
+        n++;
+    return n;
+}
+
+/* Nobody has to guess why it stays in doubt; nor to read it again in every pass. */
+static void refused__is_told_in_the_words_of_its_manager(void **state)
+{
+    struct world *w = *state;
+    hf_tx *tx;
+    XID xid;
+
+    fake_offer(B, 1U << FAKE_ERROR);
+    (void)commit_with(w, HF_OK, XA_RETRY, FAKE_STAYS, &xid);
+    fake_answer(B, FAKE_COMMIT, XA_RETRY);
+    fake_error(B, 42501, "permission denied to finish prepared transaction");
+    t_ok(hf_tm_recover(w->tm, NULL));
+    assert_non_null(strstr(w->told, "b: xa_commit of branch "));
+    assert_non_null(strstr(w->told, "answered XA_RETRY: permission denied to finish"));
+    t_ok(hf_tm_recover(w->tm, NULL));
+    assert_int_equal(told_times(w, "permission denied"), 1);
+    fake_answer(B, FAKE_COMMIT, XA_OK);
+    t_ok(hf_tm_recover(w->tm, NULL));
+    assert_int_equal(world_stats(w).owed, 0);
+    world_begin(w, 2, &tx);
+    fake_answer(B, FAKE_COMMIT, XA_RETRY);
+    t_ok(hf_tx_commit(tx, NULL));
+    t_ok(hf_tm_recover(w->tm, NULL));
+    assert_int_equal(told_times(w, "permission denied"), 2); /* it had been better */
+    fake_answer(B, FAKE_COMMIT, XA_OK);
+}
+
 static void nonsense__keeps_the_record(void **state)
 {
     static const int codes[] = {XAER_PROTO, XAER_INVAL, XAER_ASYNC, XAER_DUPID, XA_RDONLY, 4711};
@@ -313,6 +349,7 @@ int main(void)
         T(probe__that_cannot_tell_proves_nothing),
         T(unreachable__keeps_its_records),
         T(start__waits_for_what_is_owed),
+        T(refused__is_told_in_the_words_of_its_manager),
         T(nonsense__keeps_the_record),
     };
 

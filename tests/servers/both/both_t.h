@@ -36,7 +36,7 @@ struct node {
     hf_tm *tm;
     hf_rm *rm[STORES];
     hf_instance *in[STORES];
-    char warned[1024]; /* the last warning or alarm */
+    char warned[4096]; /* warnings and alarms, a line each */
 };
 
 static inline void must(int good, const char *what)
@@ -113,8 +113,10 @@ static inline void node_told(void *user, int level, const char *text)
 {
     struct node *n = user;
 
-    if (level != HF_LOG_INFO)
-        (void)snprintf(n->warned, sizeof(n->warned), "%s", text);
+    size_t used = strlen(n->warned);
+
+    if (level != HF_LOG_INFO && used < sizeof(n->warned))
+        (void)snprintf(n->warned + used, sizeof(n->warned) - used, "%s\n", text);
 }
 
 /* Open it and register its stores; xa: switches instead of the stores' own, or NULL. */

@@ -71,7 +71,7 @@ static void recover_with(struct node *n, int i, const struct store *instead)
     t_ok(hf_tm_start(n->tm, 0));
     for (int pass = 0; pass < 3; pass++)
         t_ok(hf_tm_recover(n->tm, NULL));
-    print_message("  %s: owed %d, unconfirmed %d, alarms %d: %s\n", stores[i]->database,
+    print_message("  %s: owed %d, unconfirmed %d, alarms %d: %s", stores[i]->database,
                   (int)node_stats(n).owed, (int)node_stats(n).unconfirmed,
                   (int)node_stats(n).alarms, n->warned);
 }
@@ -229,6 +229,7 @@ static void who_may_not_finish_the_branch_leaves_it(void **state)
     XID xid = leave_decided(n, 1);
 
     recover_with(n, PG, &plain);
+    assert_non_null(strstr(n->warned, "permission denied to finish"));
     assert_int_equal(pg_prepared(), 1);
     is_still_owed(n, PG, &xid, 1);
     is_settled_now(n, 1);
@@ -363,7 +364,7 @@ static void branches_with_names_that_are_nearly_ours_are_left_alone(void **state
         for (int what = 0; what < NEARLY; what++)
             assert_int_equal(store_has(stores[i], 100 + what), 0);
     }
-    print_message("  the last alarm: %s\n", n->warned);
+    print_message("  it was told: %s", n->warned);
     t_ok(hf_tm_close(n->tm, 0, NULL));
 }
 
