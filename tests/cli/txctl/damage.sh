@@ -86,7 +86,9 @@ fcntl.lockf(file, fcntl.LOCK_EX, 1, 5)
 print("held", flush=True)
 sys.stdin.read()' "$dir/bad/incarnations"
 }
-read -r _ <&"${holder[0]}"
+holder_pid=$holder_PID # bash forgets it when the process ends
+read -r word <&"${holder[0]}"
+[ "$word" = held ] || exit 1
 found 'reading it (crashed|ended without an answer)'
 for verb in status 'tx list' 'tx show 0' recover; do
     read -ra words <<<"$verb"
@@ -94,8 +96,12 @@ for verb in status 'tx list' 'tx show 0' recover; do
     silent out
     talks "^txctl: reading the node $dir/bad crashed: .*txctl log verify"
 done
-kill "$holder_PID"
-wait "$holder_PID" 2>/dev/null
+if ! kill "$holder_pid"; then
+    wait "$holder_pid"
+    echo "damage: the lock's holder ended by itself, status $?"
+    exit 1
+fi
+wait "$holder_pid" 2>/dev/null
 
 # Whatever is changed wherever: it is survived, and where verify finds nothing, nothing is wrong.
 bitten=0 seeds=${HOLDFAST_DAMAGE_SEEDS:-40}
