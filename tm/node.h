@@ -118,7 +118,7 @@ struct hf_rm {
     unsigned char identity[HF_IDENTITY_SIZE]; /* the same */
     int rmid;                                 /* lock: of all, if one_rmid; 0: none yet */
     bool told_unreachable; /* lock: the host was told since it was last reached */
-    bool told_refused;     /* lock: the same of a branch that could not be finished, since one was */
+    bool told_refused;     /* lock: of a branch that could not be finished, since one was */
 
     const struct hf__pass_seat *pass; /* tm->lock: the recovery pass that has it; NULL: none */
     bool pass_calls;                  /* tm->lock: which is in a call to it */

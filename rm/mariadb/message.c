@@ -29,6 +29,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "holdfast/internal/fault.h"
+
 enum { LITERAL_SIZE = 320, KEY_SIZE = 320, FORMAT_MAX = 0x7fffffff };
 
 int hf__my_message_takes(const XID *xid)
@@ -100,6 +102,7 @@ void hf__my_message_unlock(char *ret, const XID *xid)
 
 void hf__my_message_vote(char *ret, const XID *xid, const char *marker, int one_phase)
 {
+    const char *proof = HF_BUG("mariadb-savepoint-unread") ? "" : "RELEASE SAVEPOINT holdfast; ";
     char l[LITERAL_SIZE], k[KEY_SIZE], insert[KEY_SIZE + 512] = "";
 
     if (marker != NULL)
@@ -107,8 +110,8 @@ void hf__my_message_vote(char *ret, const XID *xid, const char *marker, int one_
                        key(k, xid));
     (void)literal(l, xid);
     (void)snprintf(ret, MY_MESSAGE_SIZE,
-                   "BEGIN NOT ATOMIC RELEASE SAVEPOINT holdfast; %sXA END %s; XA %s %s%s; END",
-                   insert, l, one_phase ? "COMMIT" : "PREPARE", l, one_phase ? " ONE PHASE" : "");
+                   "BEGIN NOT ATOMIC %s%sXA END %s; XA %s %s%s; END", proof, insert, l,
+                   one_phase ? "COMMIT" : "PREPARE", l, one_phase ? " ONE PHASE" : "");
 }
 
 void hf__my_message_end(char *ret, const XID *xid)

@@ -58,6 +58,7 @@
 #include "association.h"
 #include "cut.h"
 #include "failure.h"
+#include "holdfast/internal/fault.h"
 #include "session.h"
 #include "token.h"
 
@@ -82,6 +83,9 @@ enum { SQL_SIZE = 2048 };
     ",pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()),"                         \
     "pg_catalog.pg_current_wal_insert_lsn()"
 
+#define UNCHECKED                                                                                  \
+    "SELECT " XID_TEXT ",pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()),"      \
+    "pg_catalog.pg_current_wal_insert_lsn()"
 #define PREPARED "PREPARE holdfast_vote(pg_catalog.text)AS " VOTE("$1") ";"
 #define EXECUTED "EXECUTE holdfast_vote('%s')"
 
@@ -146,6 +150,8 @@ static int send_step(struct pg_rmid *e, enum pg_step step)
     if (steps[step].votes) {
         end = write_sql(votes[e->vote].sql, o->gid, sql);
         o->check = votes[e->vote].check;
+        if (HF_BUG("postgres-marker-unread"))
+            end = write_sql(UNCHECKED, o->gid, sql);
         if (e->vote == PG_VOTE_NEW)
             e->vote = PG_VOTE_AGAIN;
     }

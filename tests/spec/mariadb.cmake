@@ -34,6 +34,15 @@ if(TARGET holdfast_mariadb_static)
     hf_mariadb_test(unit mariadb_switch unit/mariadb/test_switch.c)
     hf_mariadb_test(crash mariadb crash_mariadb.c TIMEOUT 300)
 
+    if(HOLDFAST_FAULTS AND NOT HOLDFAST_SANITIZE)
+        add_test(NAME servers.spec_mariadb_quirks.catches.mariadb-savepoint-unread
+            COMMAND "${PROJECT_SOURCE_DIR}/tests/crash/must_fail.sh" "gets_no_yes"
+                "${PROJECT_SOURCE_DIR}/tests/support/with_mariadb.sh"
+                $<TARGET_FILE:spec_mariadb_quirks> --plant mariadb-savepoint-unread)
+        set_tests_properties(servers.spec_mariadb_quirks.catches.mariadb-savepoint-unread
+            PROPERTIES LABELS servers TIMEOUT 300)
+    endif()
+
     # Delivered: a stranger's program cannot load a library with our sanitizers.
     if(NOT HOLDFAST_SANITIZE)
         add_test(NAME cli.mariadb COMMAND "${PROJECT_SOURCE_DIR}/tests/cli/mariadb.sh"

@@ -587,7 +587,7 @@ static int setup(void **state)
     return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 #define T(fn) cmocka_unit_test_setup(fn, setup)
     const struct CMUnitTest tests[] = {
@@ -609,5 +609,6 @@ int main(void)
         T(reset_leaves_a_session_as_it_was_made),
     };
 
+    t_plant(argc, argv);
     return cmocka_run_group_tests_name("postgres.input", tests, NULL, NULL);
 }
