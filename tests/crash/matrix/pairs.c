@@ -36,7 +36,7 @@
 enum {
     JOBS_MAX = 8,
     CANDIDATES_MAX = 1 << 16,
-    ROUNDS = 4,
+    ROUNDS = 8,
     KEYS = 64,           /* of a run */
     GONE_MS_MAX = 20000, /* until a server has ended the sessions of the dead */
     SKIPPED = 77
@@ -466,7 +466,16 @@ static void cover(unsigned from, unsigned end)
     }
 }
 
-/* Choose and run until all pairs of the candidates have come together, or none is left to try. */
+/* What raced past its failpoint may be tried again, at the first hit. */
+static void forget_tries(void)
+{
+    for (unsigned i = 0; i < candidate_count; i++) {
+        candidates[i].hit = tried[i] ? 1 : candidates[i].hit;
+        tried[i] = false;
+    }
+}
+
+/* Choose and run until all pairs of the candidates have come together, or in vain. */
 static void run_candidates(void)
 {
     static unsigned picks[ROWS_MAX];
@@ -482,8 +491,10 @@ static void run_candidates(void)
         }
         work_in_jobs(run_one, from, tally->row_count);
         cover(from, tally->row_count);
-        if (n == 0 || (planted != NULL && tally->violations > 0))
+        if (planted != NULL && tally->violations > 0)
             break;
+        if (n == 0)
+            forget_tries();
     }
 }
 
