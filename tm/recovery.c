@@ -32,9 +32,10 @@
  * name. A pass *has* its resource managers, so that two do not tell one branch; who asks by name
  * takes one from the pass for all, unless that is in a call to it. So what hangs in one keeps
  * nobody from the others. What a pass has lost counts as not reached: it concludes nothing from
- * it. Two that meet in a record are as those of two processes: the second to write it is refused
- * (HF_EBUSY), and a later pass looks again. Steps 1 and 2 call no resource manager, and are one
- * pass's at a time.
+ * it. A record is in one pass's hands from before it is read until what was learnt is written, or,
+ * if that is all, until it is released: two passes that each told one branch of it, and then wrote
+ * it, would have one answer refused, and nobody could ask for it again. So the transaction whose
+ * branch hangs waits with it. Steps 1 and 2 call no resource manager, and are one pass's at a time.
  *
  * Threads: any. No lock is held in a call to a resource manager.
  * Spec: [XA] 2.3.3, 3.6; xa_recover().
@@ -83,6 +84,8 @@ struct pending {
 struct pass {
     struct hf__pass_seat seat;
     hf_tm *tm;
+    unsigned char claim[HF__GTRID_SIZE]; /* tm->lock: of the record that is being settled */
+    bool claims;                         /* tm->lock: there is one */
     struct hf__fences fences; /* before the scans */
     uint64_t *running;        /* sequences of our transactions when the pass began, in order */
     size_t running_count;
@@ -95,7 +98,7 @@ struct pass {
     struct undone *undone;
     size_t undone_count, undone_room;
     struct done *done; /* room for DONE_BATCH */
-    size_t done_count;
+    size_t done_count; /* tm->lock for writing */
     uint64_t committed, finished, owed, unconfirmed;
     bool back_in_time;
 };
@@ -185,12 +188,56 @@ static bool begin_call(const struct pass *p, hf_rm *rm)
     return mine;
 }
 
+/* Has no other pass taken it since? */
+static bool has(const struct pass *p, const hf_rm *rm)
+{
+    bool mine;
+
+    (void)pthread_mutex_lock(&p->tm->lock);
+    mine = rm->pass == &p->seat;
+    (void)pthread_mutex_unlock(&p->tm->lock);
+    return mine;
+}
+
 static void end_call(const struct pass *p, hf_rm *rm)
 {
     (void)pthread_mutex_lock(&p->tm->lock);
     rm->pass_calls = false;
     if (p->tm->pass_waiters > 0)
         (void)pthread_cond_broadcast(&p->tm->changed);
+    (void)pthread_mutex_unlock(&p->tm->lock);
+}
+
+/* With the lock of the tm. */
+static bool is_in_hand(const struct pass *p, const unsigned char gtrid[HF__GTRID_SIZE])
+{
+    bool found = p->claims && memcmp(p->claim, gtrid, HF__GTRID_SIZE) == 0;
+
+    for (size_t i = 0; !found && i < p->done_count; i++)
+        found = memcmp(p->done[i].rec.gtrid, gtrid, HF__GTRID_SIZE) == 0;
+    return found;
+}
+
+/* Before a record is read to be settled; false: another pass has it in hand, or it is released. */
+static bool claim(struct pass *p, const unsigned char gtrid[HF__GTRID_SIZE])
+{
+    bool taken = false;
+
+    (void)pthread_mutex_lock(&p->tm->lock);
+    for (const struct hf__pass_seat *s = p->tm->passes; !taken && s != NULL; s = s->next)
+        taken = s != &p->seat && is_in_hand((const struct pass *)s, gtrid); /* the first member */
+    if (!taken) {
+        memcpy(p->claim, gtrid, HF__GTRID_SIZE);
+        p->claims = true;
+    }
+    (void)pthread_mutex_unlock(&p->tm->lock);
+    return !taken;
+}
+
+static void let_go(struct pass *p)
+{
+    (void)pthread_mutex_lock(&p->tm->lock);
+    p->claims = false;
     (void)pthread_mutex_unlock(&p->tm->lock);
 }
 
@@ -437,9 +484,11 @@ static void probe_branch(struct settle *s, unsigned branch)
     XID xid;
 
     hf__xid_make(&xid, s->rec->gtrid, b->rm_id, b->number);
-    if (!mine || t->instance->broken ||
-        t->rm->ext.probe(t->rm->ext_user, t->instance->rmid, &xid, b->token, b->token_size,
-                         &answer) != 0)
+    if (!mine) /* nobody was asked: it stays owed */
+        answer = HF_PROBE_PREPARED;
+    else if (t->instance->broken ||
+             t->rm->ext.probe(t->rm->ext_user, t->instance->rmid, &xid, b->token, b->token_size,
+                              &answer) != 0)
         answer = HF_PROBE_UNKNOWN;
     if (mine)
         end_call(s->pass, t->rm);
@@ -541,7 +590,9 @@ static void finish_done(struct pass *p)
         hf__log_release(p->tm->log, rec->gtrid);
         free(rec->branches);
     }
+    (void)pthread_mutex_lock(&p->tm->lock);
     p->done_count = 0;
+    (void)pthread_mutex_unlock(&p->tm->lock);
 }
 
 /* The transaction is over everywhere. If there is no memory, the next pass sees that, too. */
@@ -566,7 +617,10 @@ static void release(struct settle *s, uint8_t kept)
     }
     put_span(s, &d->span);
     d->span.kept |= kept;
-    if (++p->done_count == DONE_BATCH)
+    (void)pthread_mutex_lock(&p->tm->lock);
+    p->done_count++;
+    (void)pthread_mutex_unlock(&p->tm->lock);
+    if (p->done_count == DONE_BATCH)
         finish_done(p);
 }
 
@@ -847,7 +901,8 @@ static bool may_leave(const struct pass *p, const struct hf__rec *rec, const str
     for (uint32_t i = 0; i < rec->count; i++) {
         const struct hf__branch *b = &s->branches[i];
         bool asked = b->state == HF__B_UNCONFIRMED && b->seen == HF__SEEN_ABSENT &&
-                     rec->branches[i].state == HF_BRANCH_UNCONFIRMED;
+                     rec->branches[i].state == HF_BRANCH_UNCONFIRMED &&
+                     (s->reached[i] == NULL || has(p, s->reached[i]->rm));
 
         if (b->heuristic || (b->state != HF__B_COMMITTED && b->state != HF__B_FORGOTTEN && !asked))
             return false;
@@ -910,11 +965,12 @@ static int prepare_settle(struct settle *s)
  * The record as it is now: another recoverer may have changed it since it was noted as pending. The
  * scans still began after each branch in it was known to be prepared.
  */
-static int settle_record(struct pass *p, const unsigned char gtrid[HF__GTRID_SIZE])
+static int settle_claimed(struct pass *p, const unsigned char gtrid[HF__GTRID_SIZE])
 {
     struct hf__rec rec;
     struct settle s = {.pass = p, .rec = &rec, .again = true};
-    int rc = hf__log_find(p->tm->log, gtrid, &rec);
+    int rc = hf__log_releasing(p->tm->log, gtrid) ? HF_ENOTFOUND
+                                                  : hf__log_find(p->tm->log, gtrid, &rec);
 
     if (rc != HF_OK) /* finished since it was read, by its own thread or by another recoverer */
         return rc == HF_ENOTFOUND ? HF_OK : rc;
@@ -932,6 +988,18 @@ static int settle_record(struct pass *p, const unsigned char gtrid[HF__GTRID_SIZ
     free(rec.branches);
     free(s.branches);
     free(s.reached);
+    return rc;
+}
+
+static int settle_record(struct pass *p, const unsigned char gtrid[HF__GTRID_SIZE])
+{
+    int rc = HF_OK;
+
+    if (claim(p, gtrid))
+        rc = settle_claimed(p, gtrid);
+    else
+        p->owed++; /* somebody looks again */
+    let_go(p);
     return rc;
 }
 
@@ -1129,9 +1197,13 @@ static int enter(struct pass *p)
         if (other->thread == p->seat.thread)
             rc = hf__error(HF_ESTATE, 0, "recover: asked for inside a recovery pass");
     tm->pass_waiters++;
-    while (rc == HF_OK && has_to_wait(tm, p))
+    while (rc == HF_OK && tm->state != HF__TM_CLOSING && has_to_wait(tm, p))
         (void)pthread_cond_wait(&tm->changed, &tm->lock);
     tm->pass_waiters--;
+    if (rc == HF_OK && tm->state == HF__TM_CLOSING) {
+        rc = hf__error(HF_ESTATE, 0, "recover: the node is being closed");
+        (void)pthread_cond_broadcast(&tm->changed); /* who closes it waits for us */
+    }
     if (rc == HF_OK) {
         p->seat.next = tm->passes;
         tm->passes = &p->seat;

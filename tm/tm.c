@@ -489,7 +489,8 @@ static bool in_use(const hf_tm *tm, unsigned *ret_left)
     unsigned passing = (unsigned)tm->pass_instances; /* also one that is just closed */
 
     *ret_left = tm->active + (tm->instances > passing ? tm->instances - passing : 0);
-    return *ret_left > 0 || tm->instances > 0 || tm->passes != NULL || tm->ticking;
+    return *ret_left > 0 || tm->instances > 0 || tm->passes != NULL || tm->pass_waiters > 0 ||
+           tm->ticking;
 }
 
 /* Wait for all of that to end; false if it did not in time. */
@@ -500,6 +501,7 @@ static bool drain(hf_tm *tm, uint32_t drain_ms, unsigned *ret_left)
 
     (void)pthread_mutex_lock(&tm->lock);
     tm->state = HF__TM_CLOSING;
+    (void)pthread_cond_broadcast(&tm->changed); /* who waits for a pass has none to wait for */
     while ((busy = in_use(tm, ret_left)) &&
            pthread_cond_timedwait(&tm->changed, &tm->lock, &until) != ETIMEDOUT)
         continue;

@@ -108,15 +108,27 @@ static void leave_behind(void *arg)
     _exit(7);
 }
 
+/* In these a has the record of its transaction in hand, and its other branches wait with it. */
+static bool holds_record(enum fake_call call)
+{
+    return call == FAKE_COMMIT || call == FAKE_PROBE;
+}
+
+static void expect_in_doubt(unsigned in_b, unsigned in_c)
+{
+    assert_int_equal(fake_in_doubt(B), in_b);
+    assert_int_equal(fake_in_doubt(C), in_c);
+}
+
 /* A world with a branch owed its commit in each of a, b, c, and one to be rolled back in a and in
    b, whose pass at the start did not reach them. */
-static struct world *left_behind(void **state)
+static struct world *left_behind(void **state, bool probes)
 {
     struct world *w = world_again(state);
     XID xid;
 
     for (int n = 0; n < 3; n++)
-        fake_offer(n, 1u << FAKE_PROBE);
+        fake_offer(n, probes ? 1U << FAKE_PROBE : 0);
     assert_int_equal(fake_child(leave_behind, w), 7 << 8);
     for (int n = 0; n < 3; n++)
         fake_honest(n);
@@ -161,7 +173,7 @@ enum { EVERYWHERE = sizeof(everywhere) / sizeof(everywhere[0]) };
 static void hanging_pass__leaves_the_others_to_who_asks_by_name(void **state)
 {
     for (unsigned i = 0; i < EVERYWHERE; i++) {
-        struct world *w = left_behind(state);
+        struct world *w = left_behind(state, true);
         struct asked all = {.tm = w->tm};
 
         if (everywhere[i] == FAKE_PROBE) /* of a branch that was committed, and a lost the answer */
@@ -169,10 +181,10 @@ static void hanging_pass__leaves_the_others_to_who_asks_by_name(void **state)
         start_hanging(&all, everywhere[i]);
         t_ok(hf_tm_recover(w->tm, w->rm[B]));
         t_ok(hf_tm_recover(w->tm, w->rm[C]));
-        assert_int_equal(fake_in_doubt(B), 0);
-        assert_int_equal(fake_in_doubt(C), 0);
-        assert_int_equal(fake_committed(B), 1);
-        assert_int_equal(fake_committed(C), 1);
+        if (everywhere[i] == FAKE_PROBE) /* which comes after the commits of b and c */
+            expect_in_doubt(0, 0);
+        else
+            expect_in_doubt(holds_record(everywhere[i]), holds_record(everywhere[i]));
         let_go();
         expect_end(&all);
         expect_all_settled(w);
@@ -182,7 +194,7 @@ static void hanging_pass__leaves_the_others_to_who_asks_by_name(void **state)
 /* Only the call that hangs keeps a resource manager: behind it waits who asks for the same one. */
 static void hanging_call__is_waited_for_by_who_asks_for_the_same(void **state)
 {
-    struct world *w = left_behind(state);
+    struct world *w = left_behind(state, true);
     struct asked all = {.tm = w->tm}, same = {.tm = w->tm, .only = w->rm[A]};
 
     start_hanging(&all, FAKE_RECOVER);
@@ -200,7 +212,7 @@ static void hanging_call__is_waited_for_by_who_asks_for_the_same(void **state)
 static void pass_for_all__goes_on_beside_one_that_hangs_by_name(void **state)
 {
     for (unsigned i = 0; i < EVERYWHERE; i++) {
-        struct world *w = left_behind(state);
+        struct world *w = left_behind(state, true);
         struct asked one = {.tm = w->tm, .only = w->rm[A]};
         unsigned left = 7;
 
@@ -209,8 +221,7 @@ static void pass_for_all__goes_on_beside_one_that_hangs_by_name(void **state)
         start_hanging(&one, everywhere[i]);
         t_ok(hf_tm_recover(w->tm, NULL));
         assert_int_equal(hang.hanging, 1);
-        assert_int_equal(fake_in_doubt(B), 0);
-        assert_int_equal(fake_in_doubt(C), 0);
+        expect_in_doubt(holds_record(everywhere[i]), holds_record(everywhere[i]));
         if (i + 1 == EVERYWHERE) {
             t_rc(HF_EBUSY, hf_tm_close(w->tm, 0, &left));
             assert_int_equal(left, 0); /* nothing of the host's: it is the pass */
@@ -224,6 +235,39 @@ static void pass_for_all__goes_on_beside_one_that_hangs_by_name(void **state)
         }
         expect_all_settled(w);
     }
+}
+
+/* -- one record, two passes -------------------------------------------------------------------- */
+
+/* Each has told one branch: what either has heard is written, for nobody can ask again. */
+static void passes__that_meet_in_a_record_lose_no_answer(void **state)
+{
+    struct world *w = left_behind(state, false);
+    struct asked one = {.tm = w->tm, .only = w->rm[A]};
+
+    start_hanging(&one, FAKE_COMMIT);
+    t_ok(hf_tm_recover(w->tm, w->rm[B]));
+    let_go();
+    expect_end(&one);
+    expect_all_settled(w);
+}
+
+/* b and c have acknowledged, and the pass that knows of it hangs in a, in a later call. */
+static void finished__by_a_pass_that_hangs_is_not_asked_for_again(void **state)
+{
+    struct world *w = left_behind(state, false);
+    struct asked all = {.tm = w->tm};
+
+    fake_answer(A, FAKE_OPEN, XAER_RMERR);
+    t_ok(hf_tm_recover(w->tm, w->rm[B]));
+    fake_answer(A, FAKE_OPEN, XA_OK);
+    start_hanging(&all, FAKE_CLOSE); /* what is finished is released by then */
+    t_ok(hf_tm_recover(w->tm, w->rm[C]));
+    t_ok(hf_tm_recover(w->tm, w->rm[B]));
+    assert_int_equal(world_stats(w).unconfirmed, 0);
+    let_go();
+    expect_end(&all);
+    expect_all_settled(w);
 }
 
 /* -- all at once ------------------------------------------------------------------------------- */
@@ -242,7 +286,7 @@ static void *ask_again_and_again(void *arg)
 /* Every branch is told, and told once: a second time would be XAER_NOTA, and no rollback. */
 static void passes__at_once_settle_each_branch_once(void **state)
 {
-    struct world *w = left_behind(state);
+    struct world *w = left_behind(state, true);
     struct asked asked[5] = {{.tm = w->tm}, {.tm = w->tm}};
     XID xid;
 
@@ -271,6 +315,8 @@ int main(void)
         T(hanging_pass__leaves_the_others_to_who_asks_by_name),
         T(hanging_call__is_waited_for_by_who_asks_for_the_same),
         T(pass_for_all__goes_on_beside_one_that_hangs_by_name),
+        T(passes__that_meet_in_a_record_lose_no_answer),
+        T(finished__by_a_pass_that_hangs_is_not_asked_for_again),
         T(passes__at_once_settle_each_branch_once),
     };
 

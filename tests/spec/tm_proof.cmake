@@ -3,7 +3,7 @@ hf_test(spec tm_detach tm_detach.c support/fake_rm.c)
 hf_test(spec tm_forget tm_forget.c support/fake_rm.c)
 hf_test(spec tm_verified tm_verified.c support/fake_rm.c TIMEOUT 300)
 
-if(HOLDFAST_FAULTS)
+if(HOLDFAST_FAULTS AND NOT HOLDFAST_SANITIZE)
     foreach(bug IN ITEMS nota-is-done rmfail-is-done release-early detached-is-done
             foreign-is-ours)
         add_test(NAME spec.tm_verified.catches.${bug} COMMAND spec_tm_verified --plant ${bug})

@@ -287,7 +287,7 @@ HF_API int hf_tm_tick(hf_tm *tm, uint32_t *ret_next_ms);
  * A pass goes through its resource managers one by one, so one that hangs holds it up. One that
  * is asked for by name is served all the same: a host whose resource managers may hang gives each
  * a thread that calls this with its name from time to time, beside hf_tm_tick(), which passes for
- * all.
+ * all. Where one hangs in a commit, the other branches of that transaction wait with it.
  *
  * @param only  Only this resource manager; it is taken from a pass for all that runs, when that is
  *              not just in a call to it, and counts there as not reached. Waits for such a call,
