@@ -216,6 +216,8 @@ int hf__pg_session_begin(struct pg_rmid *entry)
     PGresult *result;
     int rc = XA_OK;
 
+    if (PQtransactionStatus(entry->conn) != PQTRANS_IDLE) /* its answers go unseen, by PQexec() */
+        entry->branch.outside = entry->used = 1;
     (void)hf__pg_session_begin_text(entry, sql);
     PG_CUT("postgres:begin-sending", entry);
     result = hf__pg_session_query(entry, sql);

@@ -209,6 +209,30 @@ static void work_on_a_kept_connection_before_begin_is_noticed(void **state)
     pg_close(MINE);
 }
 
+/* The answer is thrown away when BEGIN goes out on the same connection: it counts all the same. */
+static void work_sent_on_a_kept_connection_and_not_read_is_noticed(void **state)
+{
+    PGconn *conn;
+    XID x;
+
+    (void)state;
+    pg_open(MINE, pg_info("one"));
+    conn = hf_postgres_conn(MINE);
+    assert_non_null(conn);
+    for (int later = 0; later < 2; later++) {
+        x = start(MINE);
+        assert_int_equal(PQsendQuery(conn, "INSERT INTO entry VALUES (1)"), 1); /* in no branch */
+        assert_ptr_equal(hf_postgres_conn(MINE), conn);
+        if (later)
+            pg_do(MINE, "INSERT INTO entry VALUES (2)");
+        t_xa(XA_RBPROTO, pg.xa_end_entry(&x, MINE, TMSUCCESS));
+        assert_non_null(strstr(pg_why(MINE), "outside the branch"));
+        t_xa(XA_OK, pg.xa_rollback_entry(&x, MINE, TMNOFLAGS));
+        assert_int_equal(rows(), later + 1);
+    }
+    pg_close(MINE);
+}
+
 static void unfinished_work_is_a_no_and_is_cleaned_up(void **state)
 {
     static const struct {
@@ -598,6 +622,7 @@ int main(int argc, char **argv)
         T(queries_after_a_commit_by_hand_are_no_read_only_vote),
         T(native_work_is_in_the_branch),
         T(work_on_a_kept_connection_before_begin_is_noticed),
+        T(work_sent_on_a_kept_connection_and_not_read_is_noticed),
         T(unfinished_work_is_a_no_and_is_cleaned_up),
         T(a_pipeline_left_open_is_not_pooled),
         T(the_first_statement_brings_begin_along),
