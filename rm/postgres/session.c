@@ -280,6 +280,7 @@ int hf__pg_session_drain(struct pg_rmid *entry)
         return hf__pg_session_fail(entry);
     if (PQtransactionStatus(entry->conn) != PQTRANS_ACTIVE)
         return XA_OK;
+    entry->used = 1; /* what it answers is read as ours, but it was the user's */
     if (cancel_and_drop(entry) && PQtransactionStatus(entry->conn) != PQTRANS_ACTIVE)
         return XA_OK;
     return hf__pg_session_fail(entry);

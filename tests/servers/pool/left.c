@@ -350,6 +350,35 @@ static void postgres__cleaned_it_is_as_it_was_opened(void **state)
     pools_close(p);
 }
 
+/* The query's answer is read by the one who cancels it, and it left something all the same. */
+static void postgres__cleaned_also_of_what_a_query_left_that_was_cancelled(void **state)
+{
+    struct pools *p = *state;
+    hf_resid id;
+    PGconn *conn;
+    hf_tx *tx;
+    int pid;
+
+    pools_open(p, &hf_postgres_hooks_clean, &hf_mariadb_hooks_clean);
+    tx = begin_tx(p);
+    id = take(p, PG);
+    conn = pg_of(p, id);
+    pid = PQbackendPID(conn);
+    assert_int_equal(PQsendQuery(conn, "SELECT pg_advisory_lock(7), pg_sleep(600)"), 1);
+    while (pg_number("one", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0)
+        my_sleep_ms(5);
+    give(p, PG, id);
+    t_rc(HF_EROLLEDBACK, hf_tx_commit(tx, NULL));
+    id = take(p, PG);
+    assert_int_equal(PQbackendPID(pg_of(p, id)), pid);
+    assert_string_equal(pg_ask(pg_of(p, id), "SELECT count(*) FROM pg_locks WHERE "
+                                             "locktype = 'advisory'"),
+                        "0");
+    give(p, PG, id);
+    a_good_transaction(p);
+    pools_close(p);
+}
+
 /* A pool that does not look before it hands out: whoever uses the session reads the answer. */
 static void postgres__cleaned_and_not_looked_at_it_is_as_it_was_opened(void **state)
 {
@@ -682,6 +711,7 @@ int main(void)
         T(postgres__freed_after_the_commit_it_is_cleaned_then),
         T(postgres__what_is_set_on_a_session_stays),
         T(postgres__cleaned_it_is_as_it_was_opened),
+        T(postgres__cleaned_also_of_what_a_query_left_that_was_cancelled),
         T(postgres__cleaned_and_not_looked_at_it_is_as_it_was_opened),
         T(postgres__one_that_died_while_it_was_cleaned_is_replaced),
         T(mariadb__nothing_is_left_out_of_a_branch),
