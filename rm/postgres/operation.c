@@ -38,9 +38,10 @@
  * The check of a vote is a query of five functions, and to parse and plan it costs a server more
  * than to run it. So the second vote of a session makes a prepared statement of it, by SQL and in
  * the same message, and those that follow execute that. A connection that is reset after each
- * transaction never gets so far. Who deallocates all is seen (session.c). Who does so in a
- * function, or has a statement of that name, makes one vote a no (26000, 42P05), and the next one
- * is sent otherwise.
+ * transaction never gets so far. Who deallocates all is seen (session.c), and who deallocates one:
+ * it may have been ours, and the user's take its name, so that from then on the check is a query.
+ * Who does so in a function, or has a statement of that name, makes one vote a no (26000, 42P05),
+ * and the next one is sent otherwise.
  *
  * The token is the transaction id, the timeline and the WAL position at the check. Whatever the
  * branch made durable was in the WAL before that position, under this id or a higher one, so that a

@@ -47,7 +47,7 @@ enum pg_vote {
     PG_VOTE_NEW,   /* no vote yet: as a query */
     PG_VOTE_AGAIN, /* as a statement that is prepared first */
     PG_VOTE_READY, /* it is prepared */
-    PG_VOTE_PLAIN, /* always as a query: the statement's name is the user's */
+    PG_VOTE_PLAIN, /* always as a query: the statement's name is the user's, or may be */
     PG_VOTE_COUNT
 };
 

@@ -11,7 +11,7 @@
  * a user makes on the native connection are seen: whether one changed something (operation.c asks
  * otherwise), how the last one failed, and whether one ran on a connection that was kept from
  * before, with BEGIN not sent yet: it is not in the branch, which must not say yes then; and that
- * all prepared statements went, for one of them is ours.
+ * a prepared statement went, for one of them is ours.
  *
  * Threads: as the rmid. The cancel object is made at open and freed at close: another thread may be
  * in PQcancel() at any time between.
@@ -74,6 +74,8 @@ static int on_event(PGEventId id, void *info, void *pass)
     tag = PQcmdStatus(((PGEventResultCreate *)info)->result);
     if (strcmp(tag, "DEALLOCATE ALL") == 0 || strcmp(tag, "DISCARD ALL") == 0)
         e->vote = PG_VOTE_NEW; /* whoever sent it */
+    else if (strcmp(tag, "DEALLOCATE") == 0 && e->vote == PG_VOTE_READY)
+        e->vote = PG_VOTE_PLAIN; /* which one is not said: ours may be gone, or still there */
     if (e->own)
         return 1;
     e->used = 1;

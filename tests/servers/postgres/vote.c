@@ -208,6 +208,25 @@ static void vote__never_runs_a_statement_of_the_users(void **state)
     assert_int_equal(rows(), 6);
 }
 
+/* Ours is deallocated by its name, and one of the user's takes it. */
+static void vote__never_runs_a_statement_that_took_the_name(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        work();
+    assert_int_equal(has_statement(), 1);
+    begin();
+    pg_do(RMID, "DEALLOCATE holdfast_vote");
+    pg_do(RMID, "PREPARE holdfast_vote(text) AS SELECT '1', '2', '3'");
+    pg_do(RMID, "COMMIT");
+    pg_do(RMID, "BEGIN");
+    t_xa(XA_RBPROTO, vote());
+    assert_int_equal(pg_prepared(), 0);
+    for (int i = 0; i < 4; i++)
+        work();
+    assert_int_equal(rows(), 8);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, open_it, close_it)
 
 int main(void)
@@ -221,6 +240,7 @@ int main(void)
         T(vote__survives_a_reset_of_the_connection),
         T(vote__is_a_no_once_when_a_function_deallocates),
         T(vote__never_runs_a_statement_of_the_users),
+        T(vote__never_runs_a_statement_that_took_the_name),
     };
 
     return cmocka_run_group_tests_name("servers.postgres_vote", tests, NULL, NULL);
