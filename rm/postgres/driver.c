@@ -152,7 +152,9 @@ static int clean(void *user, int rmid)
     restore(e);
     if (!is_at_rest(e))
         rc = hf_postgres_reset(rmid);
-    e->heard_ms = hf__pg_session_now_ms();
+    if (e->heard)
+        e->heard_ms = hf__pg_session_now_ms();
+    e->heard = 0;
     return rc;
 }
 
@@ -193,9 +195,10 @@ static int validate(void *user, int rmid, uint32_t timeout_ms)
         return HF_ERM;
     if (now_ms - e->heard_ms < QUIET_MS)
         return HF_OK;
-    e->heard_ms = now_ms;
-    if (PQsendQuery(e->conn, "") == 1 && hf__pg_session_gather(e, limit_ms))
+    if (PQsendQuery(e->conn, "") == 1 && hf__pg_session_gather(e, limit_ms)) {
+        e->heard_ms = now_ms;
         return HF_OK;
+    }
     (void)hf__pg_session_fail(e);
     return HF_ERM;
 }

@@ -93,6 +93,7 @@ struct pg_rmid {
     int used;         /* the user got a result since the session was clean */
     int cleaning;     /* DISCARD ALL is under way, and nobody has read its answer yet */
     int ended;        /* the server has said that the session is over */
+    int heard;        /* an answer came since the pool looked last */
     int64_t heard_ms; /* when the pool knew last that it answers; monotonic */
     int failed;       /* R0: XAER_RMFAIL until it is closed, or opened again */
     int vote;         /* enum pg_vote: of this session */

@@ -71,6 +71,7 @@ static int on_event(PGEventId id, void *info, void *pass)
 
     if (id != PGEVT_RESULTCREATE)
         return 1;
+    e->heard = 1;
     tag = PQcmdStatus(((PGEventResultCreate *)info)->result);
     if (strcmp(tag, "DEALLOCATE ALL") == 0 || strcmp(tag, "DISCARD ALL") == 0)
         e->vote = PG_VOTE_NEW; /* whoever sent it */
@@ -336,6 +337,7 @@ int hf__pg_session_gather(struct pg_rmid *entry, int timeout_ms)
         PQclear(result);
     } while (result != NULL);
     entry->own = 0;
+    entry->heard = 0; /* the pool's own question: it was asked before the user who is next */
     return good && PQtransactionStatus(entry->conn) == PQTRANS_IDLE;
 }
 
