@@ -53,6 +53,17 @@ one crash.x fail 'Segmentation fault' | report
 expect "a rig that died" 1 '^rigs: crash\.x: 1 violations$'
 { good; one crash.y notrun 'y: skipped: ext4: only root can'; } | report
 expect "what was skipped" 0 '^crash\.y .*SKIPPED: ext4: only root can$'
+one crash.x run 'rig: 0 kills, 0 violations' | report
+expect "a rig that did nothing" 1 '^rigs: crash\.x: it did nothing$'
+{ good; one crash.x.catches.early notrun 'x: skipped: there is no gdb'; } | report
+expect "its only rig was skipped" 1 '^rigs: early: all rigs that look' --all-bugs "$dir/tree"
+expect "so it is said in a quick run" 0 '^early +SKIPPED: no rig that looks for it has run$'
+{ good; one crash.x.catches.early notrun 'x: skipped: ext4: only root can'; } | report
+expect "a bug that only root can look for" 0 '^early +SKIPPED: no rig' --all-bugs "$dir/tree"
+expect "and why" 0 '^early +crash\.x \(1\.50, SKIPPED: ext4: only root can\)$'
+{ good; one crash.x.catches.early run ''; one crash.y.catches.early notrun 'y: skipped: no gdb'
+    one crash.y run 'rig: 1 kills, 0 violations'; } | report
+expect "a bug that another rig caught" 0 '^early +crash\.x \(1\.50\), ' --all-bugs "$dir/tree"
 report </dev/null
 expect "nothing" 1 '^rig '
 
