@@ -9,7 +9,7 @@
  *   rollback  XA_RETRY is not allowed, so that what may still be prepared is XAER_RMFAIL
  *   a session that ends (FATAL) or a connection that breaks leaves the outcome open: XAER_RMFAIL
  *
- * tests/spec/postgres_sqlstate.c provokes each row from a real server, or says why it cannot.
+ * tests/servers/postgres/sqlstate.c provokes each row from a real server, or says why it cannot.
  *
  * Threads: no state.
  * Spec: [XA] chapter 5; PostgreSQL, appendix A.
@@ -61,6 +61,11 @@ int hf__pg_sqlstate_answer(const char *sqlstate, enum pg_asked asked)
         if (strncmp(rows[i].sqlstate, sqlstate, strlen(rows[i].sqlstate)) == 0)
             return rows[i].answer[asked];
     return otherwise[asked];
+}
+
+const char *hf__pg_sqlstate_row(size_t i)
+{
+    return i < ROW_COUNT ? rows[i].sqlstate : NULL;
 }
 
 int hf__pg_sqlstate_number(const char *sqlstate)

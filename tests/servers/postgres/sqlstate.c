@@ -10,9 +10,21 @@
  */
 #include "pg_t.h"
 
+#include "sqlstate.h"
+
 enum { MINE = 1, OTHER = 2 };
 
 static long last_branch;
+
+/* Rows that a test has had from the server by their true cause. */
+static const char *seen[32];
+static unsigned seen_count;
+
+static void provoked(const char *row)
+{
+    assert_true(seen_count < sizeof(seen) / sizeof(seen[0]));
+    seen[seen_count++] = row;
+}
 
 static XID start(int rmid)
 {
@@ -53,37 +65,38 @@ static void is_clean(int rmid, const char *sqlstate)
 
 /* -- every row, by a trigger ------------------------------------------------------------------- */
 
+static const struct {
+    const char *sqlstate;
+    int answer;
+} raised[] = {
+    {"08006", XAER_RMFAIL},    {"0A000", XA_RBOTHER},     {"22P02", XA_RBOTHER},
+    {"23505", XA_RBINTEGRITY}, {"23514", XA_RBINTEGRITY}, {"25006", XA_RBOTHER},
+    {"25P02", XA_RBROLLBACK},  {"25P03", XAER_RMFAIL},    {"40001", XA_RBTRANSIENT},
+    {"40002", XA_RBINTEGRITY}, {"40P01", XA_RBDEADLOCK},  {"40003", XA_RBROLLBACK},
+    {"42501", XA_RBOTHER},     {"42704", XA_RBOTHER},     {"42710", XA_RBOTHER},
+    {"53100", XA_RBTRANSIENT}, {"53200", XA_RBTRANSIENT}, {"55000", XA_RBOTHER},
+    {"55P03", XA_RBTIMEOUT},   {"57014", XA_RBTIMEOUT},   {"57P01", XAER_RMFAIL},
+    {"57P03", XAER_RMFAIL},    {"P0001", XA_RBOTHER},     {"XX000", XA_RBOTHER},
+    {"22012", XA_RBOTHER},
+};
+
 static void every_row_as_a_vote(void **state)
 {
-    static const struct {
-        const char *sqlstate;
-        int answer;
-    } rows[] = {
-        {"08006", XAER_RMFAIL},    {"0A000", XA_RBOTHER},     {"22P02", XA_RBOTHER},
-        {"23505", XA_RBINTEGRITY}, {"23514", XA_RBINTEGRITY}, {"25006", XA_RBOTHER},
-        {"25P02", XA_RBROLLBACK},  {"25P03", XAER_RMFAIL},    {"40001", XA_RBTRANSIENT},
-        {"40002", XA_RBINTEGRITY}, {"40P01", XA_RBDEADLOCK},  {"40003", XA_RBROLLBACK},
-        {"42501", XA_RBOTHER},     {"42704", XA_RBOTHER},     {"42710", XA_RBOTHER},
-        {"53100", XA_RBTRANSIENT}, {"53200", XA_RBTRANSIENT}, {"55000", XA_RBOTHER},
-        {"55P03", XA_RBTIMEOUT},   {"57014", XA_RBTIMEOUT},   {"57P01", XAER_RMFAIL},
-        {"57P03", XAER_RMFAIL},    {"P0001", XA_RBOTHER},     {"XX000", XA_RBOTHER},
-        {"22012", XA_RBOTHER},
-    };
-
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < sizeof(raised) / sizeof(raised[0]); i++) {
         for (int one = 0; one < 2; one++) {
             char sql[128];
             XID x;
 
-            print_message("%s, %s\n", rows[i].sqlstate, one ? "one phase" : "prepare");
+            print_message("%s, %s\n", raised[i].sqlstate, one ? "one phase" : "prepare");
             pg_open(MINE, pg_info("one"));
-            snprintf(sql, sizeof(sql), "INSERT INTO entry (code) VALUES ('%s')", rows[i].sqlstate);
+            snprintf(sql, sizeof(sql), "INSERT INTO entry (code) VALUES ('%s')",
+                     raised[i].sqlstate);
             x = start_with(MINE, sql);
-            t_xa(rows[i].answer, one ? pg.xa_commit_entry(&x, MINE, TMONEPHASE)
-                                     : pg.xa_prepare_entry(&x, MINE, TMNOFLAGS));
-            if (rows[i].answer != XAER_RMFAIL) {
-                is_clean(MINE, rows[i].sqlstate);
+            t_xa(raised[i].answer, one ? pg.xa_commit_entry(&x, MINE, TMONEPHASE)
+                                       : pg.xa_prepare_entry(&x, MINE, TMNOFLAGS));
+            if (raised[i].answer != XAER_RMFAIL) {
+                is_clean(MINE, raised[i].sqlstate);
                 t_xa(XAER_NOTA, pg.xa_rollback_entry(&x, MINE, TMNOFLAGS)); /* forgotten */
             }
             pg_close(MINE);
@@ -124,6 +137,7 @@ static void what_postgresql_cannot_prepare(void **state)
         t_xa(XA_RBOTHER, pg.xa_prepare_entry(&x, MINE, TMNOFLAGS));
         is_clean(MINE, "0A000: cannot PREPARE a transaction that has");
     }
+    provoked("0A000");
     pg_close(MINE);
 }
 
@@ -136,6 +150,7 @@ static void a_deferred_constraint_is_integrity(void **state)
     x = start_with(MINE, "INSERT INTO entry (once) VALUES (1), (1)");
     t_xa(XA_RBINTEGRITY, pg.xa_prepare_entry(&x, MINE, TMNOFLAGS));
     is_clean(MINE, "23505: duplicate key value");
+    provoked("23");
     assert_null(strstr(pg_why(MINE), "(once)=(1)")); /* keys are the user's data */
     pg_close(MINE);
 }
@@ -158,6 +173,8 @@ static void serialization_is_transient(void **state)
     end(OTHER, &y);
     t_xa(XA_OK, pg.xa_prepare_entry(&x, MINE, TMNOFLAGS));
     t_xa(XA_RBTRANSIENT, pg.xa_prepare_entry(&y, OTHER, TMNOFLAGS));
+    assert_non_null(strstr(pg_why(OTHER), "40001"));
+    provoked("40001");
     t_xa(XA_OK, pg.xa_commit_entry(&x, MINE, TMNOFLAGS));
     is_clean(OTHER, NULL);
     pg_value("one", "DELETE FROM shared");
@@ -183,6 +200,7 @@ static void a_deadlock_is_told_by_xa_end(void **state)
     while (pg_number("one", "SELECT count(*) FROM pg_locks WHERE NOT granted") == 0)
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     pg_fails(MINE, "UPDATE shared SET v = 1 WHERE k = 2", "40P01");
+    provoked("40P01");
     t_xa(XA_RBDEADLOCK, pg.xa_end_entry(&x, MINE, TMSUCCESS));
     t_xa(XA_OK, pg.xa_rollback_entry(&x, MINE, TMNOFLAGS));
     PQfinish(other);
@@ -197,6 +215,7 @@ static void a_failed_statement_is_told_by_xa_end(void **state)
         int answer;
     } rows[] = {
         {"SELECT 1/0", "22012", XA_RBOTHER},
+        {"SELECT 'x'::int", "22P02", XA_RBOTHER},
         {"INSERT INTO entry (positive) VALUES (-1)", "23514", XA_RBINTEGRITY},
         {"SET LOCAL statement_timeout = 10; SELECT pg_sleep(60)", "57014", XA_RBTIMEOUT},
         {"SET LOCAL lock_timeout = 10; SELECT * FROM shared", "55P03", XA_RBTIMEOUT},
@@ -217,6 +236,9 @@ static void a_failed_statement_is_told_by_xa_end(void **state)
         t_xa(XA_OK, pg.xa_rollback_entry(&x, MINE, TMNOFLAGS));
         is_clean(MINE, NULL);
     }
+    provoked("22P02");
+    provoked("57014");
+    provoked("55P03");
     PQfinish(locker);
     pg_close(MINE);
 }
@@ -233,6 +255,8 @@ static void a_session_that_was_idle_for_too_long_is_rmfail(void **state)
                             "transaction'") > 0)
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     t_xa(XAER_RMFAIL, pg.xa_prepare_entry(&x, MINE, TMNOFLAGS));
+    assert_non_null(strstr(pg_why(MINE), "25P03"));
+    provoked("25P03");
     assert_int_equal(pg_prepared(), 0);
     pg_close(MINE);
 }
@@ -254,6 +278,7 @@ static void a_gid_in_use_is_no_and_is_left_alone(void **state)
     end(MINE, &x);
     t_xa(XA_RBOTHER, pg.xa_prepare_entry(&x, MINE, TMNOFLAGS));
     assert_non_null(strstr(pg_why(MINE), "42710"));
+    provoked("42710");
     assert_int_equal(pg_prepared(), 1);
     /* another database's branch is not this one's to finish, nor is it nothing */
     t_xa(XA_RETRY, pg.xa_commit_entry(&x, MINE, TMNOFLAGS));
@@ -281,6 +306,7 @@ static void another_owners_branch_stays(void **state)
     t_xa(XA_OK, pg.xa_prepare_entry(&x, OTHER, TMNOFLAGS));
     t_xa(XA_RETRY, pg.xa_commit_entry(&x, MINE, TMNOFLAGS));
     assert_non_null(strstr(pg_why(MINE), "42501: permission denied to finish prepared"));
+    provoked("42501");
     t_xa(XAER_RMFAIL, pg.xa_rollback_entry(&x, MINE, TMNOFLAGS));
     assert_int_equal(pg_prepared(), 1);
     t_xa(XA_OK, pg.xa_rollback_entry(&x, OTHER, TMNOFLAGS));
@@ -297,6 +323,7 @@ static void an_unknown_gid_is_nota(void **state)
     t_xa(XAER_NOTA, pg.xa_commit_entry(&x, MINE, TMNOFLAGS));
     assert_non_null(strstr(pg_why(MINE), "42704"));
     assert_int_equal(pg_native(MINE), 42704);
+    provoked("42704");
     t_xa(XAER_NOTA, pg.xa_rollback_entry(&x, MINE, TMNOFLAGS));
     pg_close(MINE);
 }
@@ -381,6 +408,7 @@ static void a_wait_that_was_given_up_is_no_answer(void **state)
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     t_xa(XA_RETRY, pg.xa_commit_entry(&x, MINE, TMNOFLAGS));
     assert_non_null(strstr(pg_why(MINE), "55000: prepared transaction with identifier"));
+    provoked("55000");
     t_xa(XAER_RMFAIL, pg.xa_rollback_entry(&x, MINE, TMNOFLAGS));
     cancel_the_wait();
     t_xa(XA_OK, pg.xa_complete_entry(&handle, &answer, OTHER, TMNOFLAGS));
@@ -418,6 +446,8 @@ static void no_room_for_prepared_ones(void **state)
     t_xa(XA_RBTRANSIENT, pg.xa_prepare_entry(&y, MINE, TMNOFLAGS));
     assert_non_null(strstr(pg_why(MINE), "maximum number of prepared transactions reached; "
                                          "Increase max_prepared_transactions"));
+    assert_non_null(strstr(pg_why(MINE), "53"));
+    provoked("53");
     t_xa(XA_OK, pg.xa_rollback_entry(&x, OTHER, TMNOFLAGS));
     is_clean(MINE, NULL);
     for (int rmid = MINE; rmid <= OTHER; rmid++)
@@ -429,6 +459,41 @@ static void no_room_for_prepared_ones(void **state)
     t_xa(XA_RBOTHER, pg.xa_prepare_entry(&y, MINE, TMNOFLAGS));
     is_clean(MINE, "55000: prepared transactions are disabled");
     pg_close(MINE);
+}
+
+/* -- the whole table --------------------------------------------------------------------------- */
+
+/* Rows that are not provoked here by their true cause, and why. */
+static const struct {
+    const char *row, *why;
+} unprovoked[] = {
+    {"08", "a broken connection is told by libpq, without a SQLSTATE"},
+    {"25006", "proof.c, on a standby"},
+    {"25P02", "in a failed transaction xa_end() answers before the server is asked"},
+    {"40002", "PostgreSQL raises it nowhere"},
+    {"40", "40000 comes of logical decoding, to nobody who votes, and 40003 of nothing"},
+    {"57", "switch.c and outage.c, which end the session and the server"},
+};
+
+static void no_row_was_forgotten(void **state)
+{
+    unsigned listed = sizeof(unprovoked) / sizeof(unprovoked[0]), rows = 0;
+    const char *row;
+
+    (void)state;
+    for (; (row = hf__pg_sqlstate_row(rows)) != NULL; rows++) {
+        unsigned found = 0, votes = 0;
+
+        for (unsigned i = 0; i < seen_count; i++)
+            found += strcmp(seen[i], row) == 0;
+        for (unsigned i = 0; i < listed; i++)
+            found += strcmp(unprovoked[i].row, row) == 0;
+        for (size_t i = 0; i < sizeof(raised) / sizeof(raised[0]); i++)
+            votes += strncmp(raised[i].sqlstate, row, strlen(row)) == 0;
+        if (found != 1 || votes == 0)
+            fail_msg("%s: %u times in the lists, %u times raised", row, found, votes);
+    }
+    assert_int_equal(rows, seen_count + listed);
 }
 
 static int setup(void **state)
@@ -466,6 +531,7 @@ int main(void)
         T(a_branch_that_cannot_be_read_is_kept),
         T(a_wait_that_was_given_up_is_no_answer),
         T(no_room_for_prepared_ones),
+        T(no_row_was_forgotten),
     };
 
     return cmocka_run_group_tests_name("postgres.sqlstate", tests, NULL, NULL);
