@@ -32,15 +32,22 @@ mariadb_program() # mariadb_program NAME: it is in sbin, which is not on everybo
         { echo "mariadb.sh: there is no $1" >&2; return 1; }
 }
 
+# One that starts removes what is of temporary tables there: also those of others that run.
+mariadb_make_tmp() # mariadb_make_tmp DIR USER
+{
+    mkdir -p "$1/tmp" && { [ "$(id -u)" != 0 ] || chown "$2" "$1/tmp"; }
+}
+
 mariadb_make()
 {
     local dir=$1 user install
     user=$(mariadb_user)
     install=$(mariadb_program mariadb-install-db) || return 1
     [ "$(id -u)" != 0 ] || chown "$user" "$dir" || return 1
+    mariadb_make_tmp "$dir" "$user" || return 1
     "$install" --no-defaults --datadir="$dir/data" --user="$user" --skip-test-db \
         --auth-root-authentication-method=normal --skip-name-resolve \
-        --innodb-log-file-size=8M >"$dir/install.log" 2>&1 ||
+        --tmpdir="$dir/tmp" --innodb-log-file-size=8M >"$dir/install.log" 2>&1 ||
         { tail -n 20 "$dir/install.log" >&2; return 1; }
 }
 
@@ -70,8 +77,7 @@ mariadb_start()
     user=$(mariadb_user)
     server=$(mariadb_program mariadbd) || return 1
     [ ! -e "$dir/options" ] || mapfile -t options <"$dir/options"
-    # One that starts removes what is of temporary tables there: also those of others that run.
-    mkdir -p "$dir/tmp" && { [ "$(id -u)" != 0 ] || chown "$user" "$dir/tmp"; } || return 1
+    mariadb_make_tmp "$dir" "$user" || return 1
     # Not our child: it does not die with the shell that starts it again, but with PID (keep).
     (setsid "$server" --no-defaults --user="$user" --datadir="$dir/data" --socket="$dir/socket" \
         --pid-file="$dir/pid" --log-error="$dir/log" --tmpdir="$dir/tmp" --skip-networking \
