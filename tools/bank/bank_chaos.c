@@ -750,6 +750,9 @@ static bool wreak(struct chaos *c, struct run *r)
             if (!count_kill(c, r))
                 return false;
         } else if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_AGAIN) {
+            if (c->outage.state != UP)
+                return fail("the bank asked to be started again while %s was away",
+                            server_titles[c->outage.which]);
             if (++again > AGAIN_MAX)
                 return fail("the bank asked to be started again %u times", again);
         } else if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && r->done) {
