@@ -29,6 +29,7 @@ struct node {
     char warned[1024];
 };
 
+static int all_kills; /* that were settled, by all tests */
 static int number; /* of the row and key that a transaction writes */
 
 /* Also of children, which cmocka does not know. */
@@ -251,6 +252,7 @@ static void kill_at_each_point(struct node *n, int stays, const char *more, int 
         assert_in_range((now.tv_sec - began.tv_sec) * 1000, 0, SETTLE_MS_MAX);
         assert_int_equal(in_sql(), in_kv(n));
         *(in_kv(n) ? ret_both : ret_none) += 1;
+        all_kills++;
         if (strstr(more, "marker") != NULL)
             assert_int_equal(stats.unconfirmed, 0);
         assert_int_equal(stats.alarms, 0);
@@ -295,6 +297,7 @@ static void application__killed_without_a_marker_is_unconfirmed_at_worst(void **
     assert_in_range(stats.unconfirmed, 0, 1);
     assert_int_equal(in_sql(), 1);
     assert_int_equal(in_kv(n), 1);
+    all_kills++;
     node_close(n);
 }
 #endif
@@ -503,6 +506,7 @@ static int load_and_kill(struct node *n, unsigned *seed)
         assert_int_equal(in_sql(), 1);
         assert_int_equal(in_b(), 1);
     }
+    all_kills++;
     node_close(n);
     return acked;
 }
@@ -606,6 +610,7 @@ static void server__killed_around_each_call_is_settled(void **state)
         assert_int_equal(in_sql(), in_kv(n));
         assert_int_equal(in_sql(), result.outcome == HF_COMMITTED);
         *(in_sql() ? &both : &none) += 1;
+        all_kills++;
         t_ok(hf_instance_close(n->in_sql));
         t_ok(hf_instance_close(n->in_kv));
     }
@@ -796,5 +801,7 @@ int main(void)
 
     if (my_admin_conn != NULL)
         mysql_close(my_admin_conn);
+    if (failed == 0)
+        printf("rig: %d kills, 0 violations\n", all_kills);
     return failed;
 }
