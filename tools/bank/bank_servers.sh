@@ -22,6 +22,17 @@ tools=$(cd "$(dirname "${BASH_SOURCE[0]}")/../servers" && pwd) || exit 1
 bank=$1
 exec 3>&1 >&2 # answers go out by 3, and only they
 
+pg='' my=''
+finish() # from the first directory on, whatever has been made by then
+{
+    cp "$pg/log" "$bank/postgres.log" 2>/dev/null
+    cp "$my/log" "$bank/mariadb.log" 2>/dev/null
+    [ -z "$pg" ] || [ -z "${postgres_pid[$pg]-}" ] || postgres_kill "$pg" 2>/dev/null
+    [ -z "$my" ] || mariadb_remove "$my"
+    [ -z "$pg" ] || rm -rf "$pg"
+}
+trap finish EXIT
+
 # Short: the path of a Unix socket has room for about 100 characters.
 pg=$(mktemp -d "${TMPDIR:-/var/tmp}/holdfast-pg.XXXXXX") || exit 1
 my=$(mktemp -d "${TMPDIR:-/var/tmp}/holdfast-my.XXXXXX") || exit 1
@@ -93,16 +104,6 @@ serve() # serve VERB SERVER
     *) false ;;
     esac
 }
-
-finish()
-{
-    cp "$pg/log" "$bank/postgres.log" 2>/dev/null
-    cp "$my/log" "$bank/mariadb.log" 2>/dev/null
-    postgres_kill "$pg" 2>/dev/null
-    mariadb_remove "$my"
-    rm -rf "$pg"
-}
-trap finish EXIT
 
 if ! make_postgres || ! make_mariadb || ! write_stores; then
     cp "$my/install.log" "$bank/mariadb-install.log" 2>/dev/null

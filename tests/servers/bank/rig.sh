@@ -66,5 +66,14 @@ for signal in KILL INT TERM; do
     rm -rf "$dir/bank"
 done
 
+# Root's server has a user of its own, who does not get through: initdb fails. Else both are made.
+mkdir -m 700 "$dir/shut" "$dir/shut/bank"
+TMPDIR=$dir/shut "$source/tools/bank/bank_servers.sh" "$dir/shut/bank" \
+    </dev/null >"$dir/out" 2>"$dir/shut.log"
+if [ "$(id -u)" = 0 ]; then
+    check "root got through" grep -qx failed "$dir/out"
+fi
+check "shut: a directory is left at once" eval '! compgen -G "$dir/shut/holdfast-*"'
+
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
