@@ -27,7 +27,7 @@ finish() # from the first directory on, whatever has been made by then
 {
     cp "$pg/log" "$bank/postgres.log" 2>/dev/null
     cp "$my/log" "$bank/mariadb.log" 2>/dev/null
-    [ -z "$pg" ] || [ -z "${postgres_pid[$pg]-}" ] || postgres_kill "$pg" 2>/dev/null
+    [ -z "$pg" ] || postgres_kill "$pg" 2>/dev/null
     [ -z "$my" ] || mariadb_remove "$my"
     [ -z "$pg" ] || rm -rf "$pg"
 }
@@ -75,7 +75,8 @@ STORES
 # its others the time to finish what they do.
 kill_postgres()
 {
-    local pid=${postgres_pid[$pg]} children
+    local pid=${postgres_pid[$pg]-} children
+    postgres_is_there "$pg" || return 1
     read -ra children <"/proc/$pid/task/$pid/children"
     kill -KILL "$pid" "${children[@]}"
     postgres_kill "$pg"
@@ -83,13 +84,17 @@ kill_postgres()
 
 stop_postgres_at_once()
 {
+    postgres_is_there "$pg" || return 1
     kill -QUIT "${postgres_pid[$pg]}"
     postgres_stop "$pg" immediate
 }
 
 kill_mariadb()
 {
-    kill -KILL "$(<"$my/pid")"
+    local pid words
+    pid=$(<"$my/pid") && mapfile -d '' -t words <"/proc/$pid/cmdline" || return 1
+    [[ " ${words[*]} " == *" --datadir=$my/data "* ]] || return 1 # the file is of one before
+    kill -KILL "$pid"
     mariadb_kill "$my"
 }
 

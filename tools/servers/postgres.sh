@@ -17,7 +17,7 @@
 postgres_bin=$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | sort -V | tail -n 1)
 postgres_bin=${postgres_bin%/initdb}
 postgres_password=kingfisher-4711
-declare -A postgres_pid
+declare -A postgres_pid postgres_began
 
 postgres_as_user=()
 if [ "$(id -u)" = 0 ]; then
@@ -29,9 +29,27 @@ postgres_sweep() # postgres_sweep DIR
 {
     setsid bash -c 'tail --pid="$1" -f /dev/null
         pid=$(head -n 1 "$2/data/postmaster.pid" 2>/dev/null)
-        [ -n "$pid" ] && kill -QUIT "$pid" 2>/dev/null && sleep 0.5
+        [ -n "$pid" ] && [ "/proc/$pid/cwd" -ef "$2/data" ] && # not a number given out again
+            kill -QUIT "$pid" 2>/dev/null && sleep 0.5
         rm -rf "$2"' sweep "$$" "$1" </dev/null >/dev/null 2>&1 &
     disown
+}
+
+# When a process began: numbers are given out again. By the shell alone.
+postgres_began_of() # postgres_began_of PID: into postgres_answer
+{
+    local text words
+    postgres_answer=
+    read -r text 2>/dev/null <"/proc/$1/stat" || return 1
+    read -ra words <<<"${text##*) }"
+    postgres_answer=${words[19]-}
+}
+
+# Is the postmaster of DIR there, and not another process by its number?
+postgres_is_there() # postgres_is_there DIR
+{
+    [ -n "${postgres_pid[$1]-}" ] && postgres_began_of "${postgres_pid[$1]}" &&
+        [ "$postgres_answer" = "${postgres_began[$1]-}" ]
 }
 
 postgres_configure() # postgres_configure DIR SETTING...
@@ -90,6 +108,8 @@ postgres_try()
             "$postgres_bin/postgres" -D "$dir/data"
     ) </dev/null >>"$dir/log" 2>&1 &
     postgres_pid[$dir]=$!
+    postgres_began_of "$!"
+    postgres_began[$dir]=$postgres_answer
     for ((i = 0; i < 1200; i++)); do
         "$postgres_bin/pg_isready" -q -h "$dir" -U hf -d postgres && return 0
         kill -0 "${postgres_pid[$dir]}" 2>/dev/null || break
@@ -114,8 +134,9 @@ postgres_start()
 
 postgres_stop()
 {
-    "${postgres_as_user[@]}" "$postgres_bin/pg_ctl" -D "$1/data" -m "${2:-fast}" -s stop
-    wait "${postgres_pid[$1]}" 2>/dev/null
+    ! postgres_is_there "$1" ||
+        "${postgres_as_user[@]}" "$postgres_bin/pg_ctl" -D "$1/data" -m "${2:-fast}" -s stop
+    [ -z "${postgres_pid[$1]-}" ] || wait "${postgres_pid[$1]}" 2>/dev/null
     return 0
 }
 
@@ -127,7 +148,11 @@ postgres_runs() # postgres_runs PID
 
 postgres_kill()
 {
-    local pid=${postgres_pid[$1]} children child
+    local pid=${postgres_pid[$1]-} children child
+    if ! postgres_is_there "$1"; then
+        [ -z "$pid" ] || wait "$pid" 2>/dev/null
+        return 0
+    fi
     children=$(pgrep -P "$pid")
     kill -KILL "$pid"
     wait "$pid" 2>/dev/null

@@ -51,5 +51,21 @@ for signal in KILL TERM; do
     rm "$dir/ready"
 done
 
+# Numbers are given out again: neither its own note nor a pid file makes another process a server.
+env --default-signal=QUIT sleep 600 & # in the background of a script it would be ignored
+other=$!
+sleeps() { grep -qs '^State:.S' "/proc/$1/status"; }
+bash -c '. "$1/tools/servers/postgres.sh"
+    declare -A postgres_began
+    postgres_pid[$2/old]=$3 postgres_began[$2/old]=1
+    postgres_kill "$2/old" 2>/dev/null' rig "$source" "$dir" "$other"
+check 'a note of before kills another process' sleeps "$other"
+mkdir -p "$dir/old/data"
+echo "$other" >"$dir/old/data/postmaster.pid"
+bash -c '. "$1/tools/servers/postgres.sh" && postgres_sweep "$2/old"' rig "$source" "$dir"
+check 'the directory is left' gone test -e "$dir/old"
+check 'a pid file of before kills another process' sleeps "$other"
+kill "$other"
+
 echo "rig: $passed passed, $failed failed"
 [ "$failed" = 0 ]
