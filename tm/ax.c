@@ -52,15 +52,18 @@ static int find_caller(int rmid, hf_instance **ret)
     return (*ret)->rm->dynamic ? TM_OK : TMER_TMERR;
 }
 
-/* Has it a branch in a transaction that is completing, as after hf_tx_decide()? Under tm->lock the
-   transaction stays what it is. */
+/* Has it a branch in a transaction that is completing, as after hf_tx_decide()? Whoever completes
+   it takes it off the instance before it gives it back, and that takes tm->lock: what is found on
+   the instance under that lock is there until the lock is let go. */
 static bool completes(const hf_instance *instance)
 {
     hf_tm *tm = instance->rm->tm;
+    const hf_tx *tx;
     bool yes;
 
     (void)pthread_mutex_lock(&tm->lock);
-    yes = instance->tx != NULL && atomic_load(&instance->tx->phase) == HF__TX_COMPLETING;
+    tx = atomic_load(&instance->tx);
+    yes = tx != NULL && atomic_load(&tx->phase) == HF__TX_COMPLETING;
     (void)pthread_mutex_unlock(&tm->lock);
     return yes;
 }

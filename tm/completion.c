@@ -241,7 +241,7 @@ static void take_answer(struct shell *s, struct hf__act act, const XID *xid, uin
     hf__timeline_add(&s->tx->timeline, call_kinds[act.kind], s->tx->members[act.branch].number,
                      code, started);
     if (act.kind == HF__ACT_END) {
-        instance->associated = false;
+        instance->associated = instance->suspended = false;
         HF_FAULT("commit:ended");
     } else if (act.kind == HF__ACT_PREPARE) {
         HF_FAULT("commit:prepared");
@@ -487,7 +487,9 @@ static bool run(struct shell *s)
 
 /* -- around it -------------------------------------------------------------------------------- */
 
-/* Let the instances go. One whose branch we lost sight of is not to be used again. */
+/* Let the instances go. One whose branch we lost sight of is not to be used again. The association
+   ended in the first half of the commit: hf_tx_finish(), maybe in another thread, writes nothing of
+   it, since the thread that works on looks at it. */
 static void release_instances(hf_tx *tx, hf_outcome outcome)
 {
     for (unsigned i = 0; i < tx->count; i++) {
@@ -495,9 +497,10 @@ static void release_instances(hf_tx *tx, hf_outcome outcome)
 
         if (outcome == HF_UNKNOWN || tx->branches[i].state == HF__B_LEFT)
             instance->broken = true;
-        instance->tx = NULL;
-        instance->associated = instance->suspended = false;
+        if (instance->associated || instance->suspended)
+            instance->associated = instance->suspended = false;
         hf__instance_use(instance, 0);
+        atomic_store_explicit(&instance->tx, NULL, memory_order_release); /* it may be gone now */
     }
 }
 

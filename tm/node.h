@@ -129,9 +129,12 @@ struct hf_instance {
     hf_rm *rm;
     int rmid;
     _Atomic bool broken;
-    hf_tx *tx;       /* enlisted in; NULL: none */
+    /* Enlisted in; NULL: none. Whoever completes it puts NULL here last of all: from then on the
+       instance is free for what comes next, or for its close. Load it once: another thread may be
+       completing it (hf_tx_finish). Under tm->lock what it points to is there. */
+    hf_tx *_Atomic tx;
     unsigned branch; /* of tx */
-    bool associated; /* between xa_start and xa_end */
+    bool associated; /* between xa_start and xa_end; tx's owner's, and so is the next */
     bool suspended;  /* the same, after xa_end(TMSUSPEND): rm->thread_bound only */
     uint64_t thread; /* that called xa_start */
     /* The thread that has it in use, from enlist to delist; 0: none. Until that thread puts 0 here,

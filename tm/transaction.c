@@ -372,8 +372,8 @@ static int add_branch(hf_tx *tx, hf_instance *instance)
     bool timed = tx->deadline_ms != 0;
     int rc = HF_OK;
 
-    instance->tx = tx;
     instance->branch = tx->count;
+    atomic_store_explicit(&instance->tx, tx, memory_order_release);
     hf__instance_use(instance, hf__thread());
     if (timed)
         (void)pthread_mutex_lock(&tx->tm->lock); /* D3 */
@@ -436,13 +436,14 @@ static int register_again(hf_tx *tx, hf_instance *instance)
 
 int hf__tx_register(hf_tx *tx, hf_instance *instance, XID *ret_xid)
 {
+    const hf_tx *enlisted_in = atomic_load_explicit(&instance->tx, memory_order_acquire);
     int answer = TM_OK;
 
-    if (hf__tx_check_owner(tx) != HF_OK || (instance->suspended && instance->tx != tx))
+    if (hf__tx_check_owner(tx) != HF_OK || (instance->suspended && enlisted_in != tx))
         return TMER_PROTO;
-    if (instance->tx != NULL && instance->tx != tx)
+    if (enlisted_in != NULL && enlisted_in != tx)
         return TMER_TMERR; /* its branch in a transaction that is suspended is not over */
-    if (instance->tx == tx) {
+    if (enlisted_in == tx) {
         answer = register_again(tx, instance);
         if (answer < 0)
             return answer;
@@ -462,13 +463,16 @@ int hf__tx_register(hf_tx *tx, hf_instance *instance, XID *ret_xid)
 int hf_tx_enlist(hf_tx *tx, hf_instance *instance)
 {
     int rc = hf__tx_check_owner(tx);
+    const hf_tx *enlisted_in = NULL;
 
     if (rc == HF_OK &&
         (instance == NULL || instance->magic != HF__INSTANCE_MAGIC || instance->rm->tm != tx->tm))
         rc = hf__error(HF_EINVAL, 0, "enlist: not an instance of this node");
+    if (rc == HF_OK)
+        enlisted_in = atomic_load_explicit(&instance->tx, memory_order_acquire);
     if (rc == HF_OK && instance->broken)
         rc = hf__error(HF_ESTATE, 0, "%s: enlist: the instance is broken", instance->rm->name);
-    if (rc == HF_OK && instance->tx != NULL && instance->tx != tx)
+    if (rc == HF_OK && enlisted_in != NULL && enlisted_in != tx)
         rc = hf__error(HF_EBUSY, 0, "%s: enlist: the instance works for another transaction",
                        instance->rm->name);
     if (rc == HF_OK && instance->rm->dynamic && atomic_load(&instance->outside) != 0)
@@ -481,7 +485,7 @@ int hf_tx_enlist(hf_tx *tx, hf_instance *instance)
         rc = too_late(instance);
     if (rc != HF_OK)
         return rc;
-    if (instance->tx == tx)
+    if (enlisted_in == tx)
         return use_again(tx, instance);
     if (instance->rm->dynamic)
         return HF_OK; /* hf__tx_register() comes if there is work */

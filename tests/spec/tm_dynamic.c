@@ -9,6 +9,7 @@
 #include "support/fake_rm.h"
 
 #include <pthread.h>
+#include <time.h>
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
 
@@ -494,6 +495,63 @@ static void between_decide_and_finish__it_does_not_register(void **state)
     assert_int_equal(dyn.illegal, 0);
 }
 
+static void *finish(void *rest)
+{
+    return (void *)(intptr_t)hf_tx_finish(rest, NULL);
+}
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Register as soon as the transaction before has let go. */
+static int reg_soon(int rmid)
+{
+    double end = now_s() + 20;
+    int code;
+
+    do
+        code = reg(rmid);
+    while (code == TMER_TMERR && now_s() < end);
+    return code;
+}
+
+/* Whoever finishes lets the instance go, and does not touch after that what is another's. */
+static void what_registers_while_another_thread_finishes__stays_registered(void **state)
+{
+    struct world *w = *state;
+    int rmid = hf_instance_rmid(start(w, 0));
+    hf_rm_config config = HF_RM_CONFIG_INIT;
+
+    config.name = "b";
+    config.xa = fake_switch(B);
+    t_ok(hf_rm_register(w->tm, &config, &w->rm[B]));
+    t_ok(hf_instance_open(w->rm[B], &w->in[B]));
+    for (int i = 0; i < 200; i++) {
+        hf_tx *tx, *rest = NULL;
+        pthread_t thread;
+        void *rc;
+
+        t_ok(hf_tx_begin(w->tm, 0, &tx));
+        t_ok(hf_tx_enlist(tx, w->in[B]));
+        assert_int_equal(reg(rmid), TM_OK);
+        t_ok(hf_tx_decide(tx, NULL, &rest));
+        t_ok(hf_tx_begin(w->tm, 0, &tx));
+        assert_int_equal(pthread_create(&thread, NULL, finish, rest), 0);
+        assert_int_equal(reg_soon(rmid), TM_OK);
+        assert_int_equal(pthread_join(thread, &rc), 0);
+        t_ok((int)(intptr_t)rc);
+        assert_int_equal(reg(rmid), TMER_PROTO); /* it is registered already */
+        t_ok(hf_tx_rollback(tx, NULL));
+    }
+    assert_int_equal(dyn.commits, 200);
+    assert_int_equal(dyn.illegal, 0);
+}
+
 /* -- what the routines answer ------------------------------------------------------------------ */
 
 static void wrong_calls__are_answered_as_specified(void **state)
@@ -598,6 +656,7 @@ int main(void)
         T(while_it_works_outside__nothing_begins_in_the_thread),
         T(a_transaction_that_can_only_roll_back__takes_no_branch),
         T(between_decide_and_finish__it_does_not_register),
+        T(what_registers_while_another_thread_finishes__stays_registered),
         T(wrong_calls__are_answered_as_specified),
         T(one_rmid__is_opened_in_each_thread),
         T(a_pass__does_not_close_what_its_thread_has_open),
