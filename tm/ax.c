@@ -17,8 +17,8 @@
  *   D3 null XID       outside                                 TMER_PROTO; ax_unreg(): D0
  *
  *   D1 -> D2, D0 by xa_end (transaction.c, completion.c). In D3 the thread cannot begin or resume a
- *   transaction of that node, no thread can enlist the instance, and it cannot be closed before it
- *   was given up (hf_instance_abandon).
+ *   transaction of that node, no thread can enlist the instance or complete a transaction in which
+ *   it has a branch, and it cannot be closed before it was given up (hf_instance_abandon).
  *
  * A library may hold a static and a dynamic switch side by side, so it refers to both routines even
  * where only the static one is used.
@@ -52,9 +52,9 @@ static int find_caller(int rmid, hf_instance **ret)
     return (*ret)->rm->dynamic ? TM_OK : TMER_TMERR;
 }
 
-/* Has it a branch in a transaction that is completing, as after hf_tx_decide()? Whoever completes
-   it takes it off the instance before it gives it back, and that takes tm->lock: what is found on
-   the instance under that lock is there until the lock is let go. */
+/* Has it a branch in a transaction that completes, or is about to, as after hf_tx_decide()? Whoever
+   completes one takes it off the instance before it gives it back, and for that takes tm->lock:
+   what is found on the instance under that lock is there until the lock is let go. */
 static bool completes(const hf_instance *instance)
 {
     hf_tm *tm = instance->rm->tm;
@@ -63,9 +63,20 @@ static bool completes(const hf_instance *instance)
 
     (void)pthread_mutex_lock(&tm->lock);
     tx = atomic_load(&instance->tx);
-    yes = tx != NULL && atomic_load(&tx->phase) == HF__TX_COMPLETING;
+    yes =
+        tx != NULL && (atomic_load(&tx->watching) || atomic_load(&tx->phase) == HF__TX_COMPLETING);
     (void)pthread_mutex_unlock(&tm->lock);
     return yes;
+}
+
+static bool leave(hf_instance *instance)
+{
+    uint64_t self = hf__thread();
+
+    if (!atomic_compare_exchange_strong(&instance->outside, &self, 0))
+        return false;
+    outside_most--;
+    return true;
 }
 
 HF_API int ax_reg(int rmid, XID *xid, long flags)
@@ -86,23 +97,15 @@ HF_API int ax_reg(int rmid, XID *xid, long flags)
         return hf__tx_register(tx, instance, xid);
     if (instance->associated)
         return TMER_PROTO;
-    if (completes(instance))
-        return TMER_TMERR; /* whoever completes it may be calling it now */
     atomic_store(&instance->outside, hf__thread());
     outside_most++;
+    if (completes(instance)) { /* looked at after we said so: else each could miss the other */
+        (void)leave(instance);
+        return TMER_TMERR; /* whoever completes it may be calling it now */
+    }
     memset(xid, 0, sizeof(*xid));
     xid->formatID = -1;
     return TM_OK;
-}
-
-static bool leave(hf_instance *instance)
-{
-    uint64_t self = hf__thread();
-
-    if (!atomic_compare_exchange_strong(&instance->outside, &self, 0))
-        return false;
-    outside_most--;
-    return true;
 }
 
 HF_API int ax_unreg(int rmid, long flags)

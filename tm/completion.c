@@ -506,7 +506,9 @@ static void release_instances(hf_tx *tx, hf_outcome outcome)
 
 /* After a hand-over an instance may still be in use by the thread that had the transaction before.
    An association that is bound to a thread never outlives that thread's ownership: hf_tx_resume()
-   sees to it. Any other call is good in every thread that has called xa_open. */
+   sees to it. Any other call is good in every thread that has called xa_open. One that was delisted
+   may work outside of transactions, for any thread: tx->watching is set by now, at which ax_reg()
+   looks when it has said so. */
 static int check_threads(const hf_tx *tx)
 {
     uint64_t owner = atomic_load(&tx->owner);
@@ -518,6 +520,9 @@ static int check_threads(const hf_tx *tx)
         HF_CHECK(!instance->associated || !instance->rm->thread_bound || instance->thread == owner);
         if (user != 0 && user != owner)
             return hf__error(HF_EBUSY, 0, "%s: an instance is in use by another thread",
+                             instance->rm->name);
+        if (atomic_load(&instance->outside) != 0 && !instance->broken)
+            return hf__error(HF_EBUSY, 0, "%s: an instance works outside of transactions",
                              instance->rm->name);
         if (instance->rm->one_rmid && !hf__instance_callable(instance))
             return hf__error(HF_ETHREAD, 0, "%s: this thread has not opened it",
@@ -600,6 +605,7 @@ static void order_by_rank(hf_tx *tx)
     }
 }
 
+/* HF_OK: tx->watching is set, and stays until it is COMPLETING. */
 static int check_completion(hf_tx *tx, const hf_result *ret_result)
 {
     int rc = hf__tx_check_owner(tx);
@@ -609,7 +615,22 @@ static int check_completion(hf_tx *tx, const hf_result *ret_result)
     if (rc == HF_OK && ret_result != NULL && ret_result->size != sizeof(*ret_result))
         rc = hf__error(HF_EINVAL, 0, "hf_result has size %zu; this version knows %zu",
                        ret_result->size, sizeof(*ret_result));
-    return rc == HF_OK ? check_threads(tx) : rc;
+    if (rc != HF_OK)
+        return rc;
+    atomic_store(&tx->watching, true);
+    rc = check_threads(tx);
+    if (rc != HF_OK)
+        atomic_store(&tx->watching, false);
+    return rc;
+}
+
+/* From here on it is COMPLETING. As hf__deadline_leave(). */
+static bool leave_active(hf_tx *tx)
+{
+    bool rollback_only = hf__deadline_leave(tx);
+
+    atomic_store_explicit(&tx->watching, false, memory_order_release);
+    return rollback_only;
 }
 
 /* The watchers, the deadline; then all that the coordinator asks for. As run(). */
@@ -618,15 +639,13 @@ static bool commit(struct shell *s)
     hf_tx *tx = s->tx;
     bool rollback_only;
 
-    tx->watching = true;
     for (unsigned i = 0; i < tx->sync_count; i++) { /* a watcher may add watchers */
         hf_sync sync = tx->syncs[i];
 
         if (sync.before != NULL)
             sync.before(sync.user, tx);
     }
-    tx->watching = false;
-    rollback_only = hf__deadline_leave(tx);
+    rollback_only = leave_active(tx);
     if (tx->deadline_ms != 0 && hf__monotonic_ms() > tx->deadline_ms) {
         note(s->result, "", "deadline", XA_OK, 0,
              "the transaction's time was over before it was committed");
@@ -669,10 +688,11 @@ int hf_tx_decide(hf_tx *tx, hf_result *ret_result, hf_tx **ret_rest)
 {
     hf_result result = HF_RESULT_INIT;
     struct shell s = {.tx = tx, .result = &result, .stop_decided = true};
-    int rc = check_completion(tx, ret_result);
+    int rc;
 
-    if (rc == HF_OK && ret_rest == NULL)
-        rc = hf__error(HF_EINVAL, 0, "decide: nowhere to put the rest");
+    if (ret_rest == NULL)
+        return hf__error(HF_EINVAL, 0, "decide: nowhere to put the rest");
+    rc = check_completion(tx, ret_result);
     if (rc != HF_OK)
         return rc;
     *ret_rest = NULL;
@@ -720,7 +740,7 @@ int hf_tx_rollback(hf_tx *tx, hf_result *ret_result)
 
     if (rc != HF_OK)
         return rc;
-    (void)hf__deadline_leave(tx);
+    (void)leave_active(tx);
     order_by_rank(tx);
     s.c = &tx->coord;
     hf__coord_init(s.c, tx->branches, tx->count);

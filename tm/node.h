@@ -172,7 +172,7 @@ struct hf_tx {
     uint8_t cancels;       /* tm->lock: how often it was cancelled, up to a few */
     unsigned char gtrid[HF__GTRID_SIZE];
     _Atomic int phase;      /* enum hf__tx_phase */
-    bool watching;          /* a watcher's `before` runs */
+    _Atomic bool watching;  /* a completion has begun, its watchers' `before` run; not COMPLETING */
     _Atomic bool decided;   /* by hf_tx_decide(): hf_tx_finish() is due */
     _Atomic bool committed; /* the decision is durable */
     hf_sync *syncs;         /* inline ones at first */

@@ -552,6 +552,92 @@ static void what_registers_while_another_thread_finishes__stays_registered(void 
     assert_int_equal(dyn.illegal, 0);
 }
 
+/* Another thread, for what has a branch in its transaction that was delisted. */
+struct meanwhile {
+    hf_tx *tx;
+    int rmid;
+    int answer;
+};
+
+static void *commit_it(void *arg)
+{
+    struct meanwhile *m = arg;
+
+    t_ok(hf_tx_resume(m->tx));
+    m->answer = hf_tx_commit(m->tx, NULL);
+    if (m->answer == HF_EBUSY)
+        t_ok(hf_tx_suspend(m->tx)); /* it is as it was */
+    return NULL;
+}
+
+static void in_another_thread(void *(*fn)(void *), struct meanwhile *m)
+{
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, fn, m), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void what_works_outside__is_not_completed(void **state)
+{
+    struct world *w = *state;
+    hf_instance *in = start(w, 0);
+    struct meanwhile m = {.rmid = hf_instance_rmid(in)};
+
+    t_ok(hf_tx_begin(w->tm, 0, &m.tx));
+    assert_int_equal(reg(m.rmid), TM_OK);
+    t_ok(hf_tx_delist(m.tx, in));
+    t_ok(hf_tx_suspend(m.tx));
+    assert_int_equal(reg(m.rmid), TM_OK);
+    assert_int_equal(dyn.is, D3);
+    in_another_thread(commit_it, &m);
+    assert_int_equal(m.answer, HF_EBUSY);
+    assert_int_equal(dyn.prepares + dyn.commits + dyn.rollbacks, 0);
+    assert_int_equal(unreg(m.rmid), TM_OK);
+    in_another_thread(commit_it, &m);
+    t_ok(m.answer);
+    assert_int_equal(dyn.commits, 1);
+    assert_int_equal(dyn.illegal, 0);
+}
+
+static void *register_it(void *arg)
+{
+    struct meanwhile *m = arg;
+    XID xid;
+
+    m->answer = ax_reg(m->rmid, &xid, TMNOFLAGS);
+    if (m->answer == TM_OK)
+        (void)ax_unreg(m->rmid, TMNOFLAGS);
+    return NULL;
+}
+
+static void register_before(void *user, hf_tx *tx)
+{
+    (void)tx;
+    in_another_thread(register_it, user);
+}
+
+/* From the moment at which the completion has looked for work outside. */
+static void once_it_completes__no_work_begins_outside(void **state)
+{
+    struct world *w = *state;
+    hf_instance *in = start(w, 0);
+    struct meanwhile m = {.rmid = hf_instance_rmid(in)};
+    hf_sync sync = {.before = register_before, .user = &m};
+
+    t_ok(hf_tx_begin(w->tm, 0, &m.tx));
+    assert_int_equal(reg(m.rmid), TM_OK);
+    t_ok(hf_tx_delist(m.tx, in));
+    t_ok(hf_tx_watch(m.tx, &sync));
+    in_another_thread(register_it, &m);
+    assert_int_equal(m.answer, TM_OK); /* not yet */
+    t_ok(hf_tx_commit(m.tx, NULL));
+    assert_int_equal(m.answer, TMER_TMERR);
+    in_another_thread(register_it, &m);
+    assert_int_equal(m.answer, TM_OK);
+    assert_int_equal(dyn.illegal, 0);
+}
+
 /* -- what the routines answer ------------------------------------------------------------------ */
 
 static void wrong_calls__are_answered_as_specified(void **state)
@@ -657,6 +743,8 @@ int main(void)
         T(a_transaction_that_can_only_roll_back__takes_no_branch),
         T(between_decide_and_finish__it_does_not_register),
         T(what_registers_while_another_thread_finishes__stays_registered),
+        T(what_works_outside__is_not_completed),
+        T(once_it_completes__no_work_begins_outside),
         T(wrong_calls__are_answered_as_specified),
         T(one_rmid__is_opened_in_each_thread),
         T(a_pass__does_not_close_what_its_thread_has_open),

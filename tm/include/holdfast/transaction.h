@@ -222,8 +222,9 @@ HF_API int hf_tx_watch(hf_tx *tx, const hf_sync *sync) HF_MUST_CHECK;
  *                         of its instances are broken, the tm takes no more work. Do not do the
  *                         work again: close and open the tm, here or in another process, then
  *                         hf_tm_outcome().
- * @retval HF_EBUSY        an instance is in use by another thread: nothing was done, tx and
- *                         instances are as they were. Have it delisted, and call again.
+ * @retval HF_EBUSY        an instance is in use by another thread, or has registered by ax_reg()
+ *                         outside of any transaction: nothing was done, tx and instances are as
+ *                         they were. Have it delisted, or wait for its ax_unreg(), and call again.
  * @retval HF_ESTATE       completing already.
  * @retval HF_ETHREAD      not the owner; or a branch is of a resource manager with one rmid for all
  *                         (hf_rm_config.one_rmid) that this thread has not opened: nothing was
