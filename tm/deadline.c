@@ -23,10 +23,14 @@
  *       deadline: either the cancels see the branch, or hf_tx_enlist() sees the mark.
  *   D4  tm->next_expiry_ms is never later than the first time at which something expires, or a
  *       cancel is due again.
- *   D5  A cancel is for an instance in use, whose transaction is not completing. One that comes
- *       before the server has begun with what it should stop is lost: so it comes again, after a
- *       pause that grows, and is as long as the last one took, so that cancels that are slow
- *       take half of a tick's time at most.
+ *   D5  A cancel is for an instance in use, whose transaction is not completing, and which has an
+ *       rmid of its own: by one that threads share it would hit what another thread does. One that
+ *       comes before the server has begun with what it should stop is lost: so it comes again,
+ *       after a pause that grows, and is as long as the last one took.
+ *   D6  The cancels of one tick begin within ROUND_MS, but for those of the transaction it is at.
+ *       None begins after that for as long as they took, so that slow ones leave a thread that
+ *       ticks half of its time, however many are over. The rest stays queued; whoever came first is
+ *       cancelled first, so that none is repeated before all had their turn.
  *
  * Cost: none without a deadline. With one, tm->lock once more for each branch and for the
  * completion; a pass over the running transactions when next_expiry_ms has come.
@@ -35,7 +39,11 @@
  */
 #include "completion.h"
 
-enum { PAUSE_FIRST_MS = 50, PAUSE_MAX_MS = 1000 }; /* between the cancels of one transaction */
+enum {
+    PAUSE_FIRST_MS = 50, /* between the cancels of one transaction */
+    PAUSE_MAX_MS = 1000,
+    ROUND_MS = 250 /* D6 */
+};
 
 static bool is_over(const hf_tx *tx, uint64_t now)
 {
@@ -82,6 +90,8 @@ static void unqueue(hf_tx *tx)
     *tx->expired_at = tx->next_expired;
     if (tx->next_expired != NULL)
         tx->next_expired->expired_at = tx->expired_at;
+    else
+        tx->tm->expired_end = tx->expired_at;
     tx->next_expired = NULL;
     tx->expired_at = NULL;
 }
@@ -118,11 +128,10 @@ static uint64_t due_at(const hf_tx *tx)
 static void enqueue(hf_tm *tm, hf_tx *tx)
 {
     tx->expiry = HF__EXPIRY_QUEUED;
-    tx->next_expired = tm->expired;
-    tx->expired_at = &tm->expired;
-    if (tm->expired != NULL)
-        tm->expired->expired_at = &tx->next_expired;
-    tm->expired = tx;
+    tx->next_expired = NULL;
+    tx->expired_at = tm->expired_end;
+    *tm->expired_end = tx;
+    tm->expired_end = &tx->next_expired;
 }
 
 /* Queue what is over, and find when the next one will be. Under tm->lock. */
@@ -169,7 +178,7 @@ static bool cancel(hf_tx *tx)
     for (unsigned i = 0; instance_at(tx, i, &instance, &in_use); i++) {
         const hf_rm *rm = instance->rm;
 
-        if (!in_use || rm->ext.cancel == NULL)
+        if (!in_use || rm->ext.cancel == NULL || rm->one_rmid)
             continue;
         any = true;
         (void)rm->ext.cancel(rm->ext_user, instance->rmid); /* the owner ends it either way */
@@ -194,28 +203,41 @@ static void plan_next(hf_tx *tx, uint64_t began)
         tm->next_expiry_ms = tx->cancel_at_ms;
 }
 
+/* The cancels of the first one in the queue. Under tm->lock, but for the hooks. */
+static void cancel_first(hf_tm *tm)
+{
+    hf_tx *tx = tm->expired;
+    uint64_t began;
+    bool again;
+
+    unqueue(tx);
+    tx->expiry = HF__EXPIRY_CANCELLING;
+    (void)pthread_mutex_unlock(&tm->lock);
+    began = hf__monotonic_ms();
+    again = cancel(tx);
+    (void)pthread_mutex_lock(&tm->lock);
+    if (again)
+        plan_next(tx, began);
+    else
+        tx->expiry = HF__EXPIRY_OVER;
+    (void)pthread_cond_broadcast(&tm->changed);
+}
+
 void hf__deadline_expire(hf_tm *tm)
 {
-    uint64_t now = hf__monotonic_ms();
-    hf_tx *tx;
+    uint64_t began = hf__monotonic_ms(), now = began;
 
     (void)pthread_mutex_lock(&tm->lock);
     if (now >= tm->next_expiry_ms)
         queue_expired(tm, now);
-    while ((tx = tm->expired) != NULL) {
-        bool again;
-
-        unqueue(tx);
-        tx->expiry = HF__EXPIRY_CANCELLING;
-        (void)pthread_mutex_unlock(&tm->lock);
+    /* Bound: by ROUND_MS, and the queue gets no longer but by other threads. */
+    while (tm->expired != NULL && now >= tm->cancels_again_ms && now - began < ROUND_MS) {
+        cancel_first(tm);
         now = hf__monotonic_ms();
-        again = cancel(tx);
-        (void)pthread_mutex_lock(&tm->lock);
-        if (again)
-            plan_next(tx, now);
-        else
-            tx->expiry = HF__EXPIRY_OVER;
-        (void)pthread_cond_broadcast(&tm->changed);
+        if (tm->expired == NULL || now - began >= ROUND_MS)
+            tm->cancels_again_ms = now + (now - began);
     }
+    if (tm->expired != NULL && tm->cancels_again_ms < tm->next_expiry_ms)
+        tm->next_expiry_ms = tm->cancels_again_ms; /* D4 */
     (void)pthread_mutex_unlock(&tm->lock);
 }

@@ -88,8 +88,10 @@ struct hf_tm {
     uint64_t next_pass_ms;          /* lock; monotonic */
     uint32_t pause_ms;              /* lock: between passes, grows */
     _Atomic uint64_t sequence;      /* of transactions, from 1 */
-    uint64_t next_expiry_ms;        /* lock; monotonic: nothing expires before; UINT64_MAX: none */
-    hf_tx *expired;                 /* lock: those whose work is to be cancelled */
+    uint64_t next_expiry_ms;        /* lock; monotonic: nothing is due before; UINT64_MAX: never */
+    uint64_t cancels_again_ms;      /* lock; monotonic: no cancel before */
+    hf_tx *expired;                 /* lock: those whose work is to be cancelled, oldest first */
+    hf_tx **expired_end;            /* lock: where the next one goes */
 
     pthread_t thread; /* config.background, once started */
     bool has_thread;

@@ -140,6 +140,7 @@ int hf_tm_open(const hf_tm_config *config, hf_tm **ret_tm)
     set_pauses(&tm->config);
     tm->pause_ms = tm->config.recover_ms;
     tm->next_expiry_ms = UINT64_MAX;
+    tm->expired_end = &tm->expired;
     atomic_store(&tm->sequence, (uint64_t)hf__log_nonce(tm->log) << (64 - HF__NONCE_BITS));
     init_locks(tm);
     if (cfg.panic != NULL)

@@ -114,7 +114,9 @@ typedef struct hf_rm_ext {
         first and then ever less often, to once a second, as long as the instance is in use and no
         completion has begun: so one that comes before the work has begun at the server does not
         have to be remembered. The transaction's completion waits for it, so it should not take
-        long, and must not complete a transaction. What it returns changes nothing. */
+        long, and must not complete a transaction. After some that took long the next ones wait for
+        as long, of all resource managers. Never called with hf_rm_config.one_rmid, where rmid would
+        not say whose work to stop. What it returns changes nothing. */
     int (*cancel)(void *user, int rmid);
     /** The native code and text of rmid's last failure, without secrets. */
     int (*error)(void *user, int rmid, int *ret_native, char *ret_text, size_t text_size);
