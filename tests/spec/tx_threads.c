@@ -7,6 +7,8 @@
 #include "support/tx_world.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -222,6 +224,24 @@ static void a_child_of_one_that_has_closed__opens_for_itself(void **state)
     t_tx(TX_OK, tx_open());
 }
 
+/* Without a configuration it cannot open; then its one thread ends. */
+static void child_that_cannot_open(void *arg)
+{
+    (void)arg;
+    must(unsetenv("HOLDFAST_CONFIG") == 0);
+    must(tx_open() == TX_FAIL);
+    pthread_exit(NULL);
+}
+
+/* What the parent's thread had is not looked at when that of the child ends. */
+static void a_child_that_cannot_open__ends_in_peace(void **state)
+{
+    tx_world_open(*state, 2);
+    assert_int_equal(fake_child(child_that_cannot_open, NULL), 0);
+    t_tx(TX_OK, tx_begin());
+    t_tx(TX_OK, tx_commit());
+}
+
 /* -- resource managers that come and go -------------------------------------------------------- */
 
 static void one_that_cannot_be_opened__is_left_out(void **state)
@@ -256,23 +276,94 @@ static void one_that_could_not_be_opened__takes_part_when_it_can_be(void **state
     tx_world_configure(w, 2, "background = no\nrecover_ms = 1\nrecover_max_ms = 3", NULL);
     fake_answer(B, FAKE_OPEN, XAER_RMERR);
     t_tx(TX_OK, tx_open());
-    for (int i = 0; i < 3; i++) {
-        opens = fake_calls(B, FAKE_OPEN);
+    opens = fake_calls(B, FAKE_OPEN);
+    for (int i = 0; fake_calls(B, FAKE_OPEN) < opens + 3; i++) {
+        assert_in_range(i, 0, 4000); /* a try after 3 ms, or as long as the last one took */
         (void)nanosleep(&pause, NULL);
-        t_tx(TX_OK, tx_begin()); /* goes on without it, having tried */
-        assert_int_equal(fake_calls(B, FAKE_OPEN), opens + 1);
+        t_tx(TX_OK, tx_begin()); /* goes on without it, having tried or not */
         t_rc(HF_ERM, hf_opened_rmid("b", &rmid));
         t_tx(TX_OK, tx_commit());
     }
     fake_answer(B, FAKE_OPEN, XA_OK);
-    (void)nanosleep(&pause, NULL);
-    world_trace_clear();
-    t_tx(TX_OK, tx_begin());
+    for (int i = 0; hf_opened_rmid("b", &rmid) != HF_OK; i++) {
+        assert_in_range(i, 0, 4000);
+        if (i > 0)
+            t_tx(TX_OK, tx_commit());
+        (void)nanosleep(&pause, NULL);
+        world_trace_clear();
+        t_tx(TX_OK, tx_begin());
+    }
     world_expect("b.open a.start b.start");
     assert_non_null(strstr(w->told, "b is open now"));
     t_ok(hf_opened_rmid("b", &rmid));
     t_tx(TX_OK, tx_commit());
     assert_int_equal(fake_committed(B), 1);
+}
+
+static struct {
+    _Atomic bool hold; /* the next xa_open of B */
+    _Atomic unsigned held;
+    _Atomic bool go_on;
+} opening;
+
+static void short_pause(void)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+
+    (void)nanosleep(&pause, NULL);
+}
+
+static void hold_an_open(void *user, int rm, enum fake_call call)
+{
+    (void)user;
+    if (rm != B || call != FAKE_OPEN || !opening.hold)
+        return;
+    opening.held++;
+    for (int i = 0; i < 4000 && !opening.go_on; i++) /* bound: 20 s, and the test fails */
+        short_pause();
+}
+
+static int opens_late(void)
+{
+    int rc = tx_open();
+
+    opening.hold = true;
+    for (int i = 0; i < 4000 && opening.held == 0; i++) {
+        short_pause();
+        rc += tx_begin() + tx_commit();
+    }
+    return rc + tx_close();
+}
+
+/* It hangs in its xa_open: that is one thread's, and the others go on without it. */
+static void one_that_hangs_when_it_is_opened__holds_up_one_thread(void **state)
+{
+    struct world *w = *state;
+    int (*late)(void) = opens_late;
+    pthread_t thread;
+    void *rc = NULL;
+
+    opening.hold = opening.go_on = false;
+    opening.held = 0;
+    tx_world_configure(w, 2, "background = no\nrecover_ms = 1\nrecover_max_ms = 1", NULL);
+    fake_answer(B, FAKE_OPEN, XAER_RMERR);
+    fake_on_call(hold_an_open, NULL);
+    t_tx(TX_OK, tx_open());
+    assert_int_equal(pthread_create(&thread, NULL, run_int, &late), 0);
+    for (int i = 0; i < 4000 && opening.held == 0; i++)
+        short_pause();
+    assert_int_equal(opening.held, 1);
+    for (int i = 0; i < 5; i++) {
+        short_pause();
+        t_tx(TX_OK, tx_begin());
+        t_tx(TX_OK, tx_commit());
+    }
+    assert_int_equal(opening.held, 1);
+    opening.hold = false;
+    opening.go_on = true;
+    assert_int_equal(pthread_join(thread, &rc), 0);
+    assert_int_equal((int)(intptr_t)rc, TX_OK);
+    fake_on_call(NULL, NULL);
 }
 
 static void one_that_was_lost__is_opened_again_before_the_next(void **state)
@@ -632,8 +723,10 @@ int main(void)
         T(a_thread_that_ends__is_rolled_back_and_closed),
         T(a_child_after_fork__opens_for_itself_and_leaves_the_parents_alone),
         T(a_child_of_one_that_has_closed__opens_for_itself),
+        T(a_child_that_cannot_open__ends_in_peace),
         T(one_that_cannot_be_opened__is_left_out),
         T(one_that_could_not_be_opened__takes_part_when_it_can_be),
+        T(one_that_hangs_when_it_is_opened__holds_up_one_thread),
         T(one_that_was_lost__is_opened_again_before_the_next),
         T(rollback_only__is_shown_and_rolls_back),
         T(a_timeout__is_the_next_transactions),

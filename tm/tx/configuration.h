@@ -35,6 +35,11 @@ struct hf__tx_rm {
     const struct xa_switch_t *xa; /* load.c */
     const hf_rm_ext *ext;
     hf_rm *rm; /* once registered */
+
+    /* Tries of tx_begin() to open what could not be opened, of all threads: thread.c's lock. */
+    uint64_t again_ms; /* monotonic: the next one, not before */
+    uint32_t pause_ms; /* doubles with each; 0: the last one, of any call, succeeded */
+    bool trying;       /* a thread is at it */
 };
 
 struct hf_config {

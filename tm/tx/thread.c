@@ -7,6 +7,9 @@
  * managers; others wait for the end of it. A node that cannot be closed, because a recovery pass
  * hangs, stays, with no threads, and the next tx_open tries again.
  *
+ * A resource manager that could not be opened is tried again by tx_begin(), for all threads one try
+ * at a time: an xa_open that hangs holds up the one thread that is in it.
+ *
  * What a thread has is in a structure of its own, which only that thread touches. When a thread
  * ends without tx_close, a destructor rolls its transaction back, gives up what works outside of
  * transactions, and closes for it. In a child after fork there is no node and no thread has
@@ -317,23 +320,56 @@ static int open_slot(struct hf__tx_slot *slot)
     return rc;
 }
 
-/* One that was not open so far: tell, and put the next try off. */
-static int try_slot(const hf_config *config, struct hf__tx_slot *slot)
+/* Is it time to try it again? Then it is for this thread to do, and no other tries meanwhile. */
+static bool claim_try(struct hf__tx_rm *rm)
 {
-    uint32_t first = config->recover_ms != 0 ? (uint32_t)config->recover_ms : RETRY_MS;
-    uint32_t most = config->recover_max_ms != 0 ? (uint32_t)config->recover_max_ms : RETRY_MAX_MS;
-    bool again = slot->pause_ms != 0;
+    bool due;
+
+    (void)pthread_mutex_lock(&lock);
+    due = !rm->trying && now_ms() >= rm->again_ms;
+    rm->trying = rm->trying || due;
+    (void)pthread_mutex_unlock(&lock);
+    return due;
+}
+
+/* Put the next try off, after one that failed: as long as it took, at least. The pauses are those
+   of hf_tm_config. */
+static void plan_try(const hf_config *config, struct hf__tx_rm *rm, bool claimed, uint64_t took)
+{
+    int64_t most = config->recover_max_ms, first = config->recover_ms;
+    uint64_t at;
+
+    if (most == 0)
+        most = first > RETRY_MAX_MS ? first : RETRY_MAX_MS;
+    if (first == 0)
+        first = most < RETRY_MS ? most : RETRY_MS;
+    if (rm->pause_ms == 0)
+        rm->pause_ms = (uint32_t)first;
+    else if (claimed)
+        rm->pause_ms = rm->pause_ms < most / 2 ? 2 * rm->pause_ms : (uint32_t)most;
+    at = now_ms() + (took > rm->pause_ms ? took : rm->pause_ms);
+    if (at > rm->again_ms)
+        rm->again_ms = at;
+}
+
+/* One that was not open so far. claimed: by claim_try(). */
+static int try_slot(const hf_config *config, struct hf__tx_rm *rm, struct hf__tx_slot *slot,
+                    bool claimed)
+{
+    uint64_t began = now_ms();
     int rc = open_slot(slot);
 
-    if (rc == HF_OK) {
-        if (again)
-            hf__tx_tell(HF_LOG_INFO, "%s is open now, and takes part", hf_rm_name(slot->rm));
-        return rc;
-    }
-    if (again)
-        first = slot->pause_ms < most / 2 ? 2 * slot->pause_ms : most;
-    slot->pause_ms = first < most ? first : most;
-    slot->again_ms = now_ms() + slot->pause_ms;
+    (void)pthread_mutex_lock(&lock);
+    if (claimed)
+        rm->trying = false;
+    if (rc == HF_OK)
+        rm->again_ms = rm->pause_ms = 0; /* the others may try at once */
+    else
+        plan_try(config, rm, claimed, now_ms() - began);
+    (void)pthread_mutex_unlock(&lock);
+    if (rc == HF_OK && slot->late)
+        hf__tx_tell(HF_LOG_INFO, "%s is open now, and takes part", hf_rm_name(slot->rm));
+    slot->late = rc != HF_OK;
     return rc;
 }
 
@@ -346,7 +382,7 @@ static unsigned open_slots(struct hf__tx_thread *t)
         t->slots[i].rm = t->config->rms[i].rm;
         t->slots[i].dynamic = (t->config->rms[i].xa->flags & TMREGISTER) != 0;
         t->bound = t->bound || hf__config_rm_bound(&t->config->rms[i]);
-        count += try_slot(t->config, &t->slots[i]) == HF_OK;
+        count += try_slot(t->config, &t->config->rms[i], &t->slots[i], false) == HF_OK;
     }
     return count;
 }
@@ -446,8 +482,8 @@ int hf__tx_thread_mend(struct hf__tx_thread *t)
         }
         if (slot->instance == NULL && slot->had)
             rc = open_slot(slot);
-        else if (slot->instance == NULL && now_ms() >= slot->again_ms)
-            (void)try_slot(t->config, slot); /* was told; transactions go without it */
+        else if (slot->instance == NULL && claim_try(&t->config->rms[i]))
+            (void)try_slot(t->config, &t->config->rms[i], slot, true); /* or they go without it */
     }
     return rc;
 }

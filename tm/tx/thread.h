@@ -15,8 +15,7 @@ struct hf__tx_slot {
     hf_rm *rm;
     hf_instance *instance; /* NULL: not open */
     bool had;              /* it was open in this thread */
-    uint64_t again_ms;     /* monotonic: not open so far, the next try */
-    uint32_t pause_ms;     /* before it; doubles */
+    bool late;             /* tx_open() could not open it */
     bool dynamic;          /* registers by itself: not enlisted */
 };
 

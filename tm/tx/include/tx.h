@@ -123,7 +123,9 @@ typedef struct tx_info_t TXINFO;
  *
  *   TX_OK     open; resource managers that could not be reached are not, and were named to the log
  *             callback: their own interfaces fail, and transactions go without them. tx_begin()
- *             tries again, ever less often, and says so when one takes part
+ *             tries again, ever less often, and says so when one takes part. One thread at a time
+ *             tries one, after a pause as long as the last try took, at least: an xa_open that
+ *             hangs holds up that thread, while the others go on without
  *   TX_ERROR  none could be opened, or the node could not, in a way that may pass
  *   TX_FAIL   the configuration is missing or wrong, a library or symbol is missing, a switch is
  *             not acceptable, or the node refuses

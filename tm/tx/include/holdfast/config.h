@@ -22,8 +22,10 @@
  *   unconfirmed_ms = N              hf_tm_config.unconfirmed_ms: how long a commit that nobody can
  *                                   confirm stays in doubt
  *   recover_ms, recover_max_ms = N  hf_tm_config.recover_ms and recover_max_ms: the pauses between
- *                                   recovery passes; and between two tries of tx_begin() to open a
- *                                   resource manager that could not be opened by tx_open()
+ *                                   recovery passes; and, by the same rule, between two tries of
+ *                                   tx_begin(), in any thread, to open a resource manager that
+ *                                   could not be opened by tx_open(). No pause is shorter than the
+ *                                   try before it took
  *   start_wait_ms = N               for hf_tm_start(); preset 0
  *   close_wait_ms = N               for hf_tm_close() by the last tx_close(); preset 10000
  *   timeout = SECONDS               the initial transaction_timeout of each thread; preset 0, none
