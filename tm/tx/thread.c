@@ -421,6 +421,8 @@ int hf__tx_thread_open(void)
 
     (void)pthread_once(&once, init_once);
     if (self != NULL) { /* the parent's, whose memory this is a copy of */
+        if (has_key)
+            (void)pthread_setspecific(key, NULL); /* should we not get as far as to set it again */
         free(self);
         self = NULL;
     }
