@@ -9,8 +9,10 @@
  * (hf_rm_config.one_rmid) an instance belongs to the thread that opened it; those of one thread,
  * also a recovery pass's, share that thread's xa_open: the first one calls it, and the last one
  * calls xa_close. What one of them loses all of them have lost; the next one to be opened calls
- * xa_open again, and has no part in how the broken ones end. No other thread calls that xa_close:
- * there it would close what that thread itself has open, or nothing.
+ * xa_open again. Of broken ones each calls xa_close when its own thread closes it (a second one
+ * does nothing, [XA] xa_close()), unless that thread has a good one by then, which it would close.
+ * No other thread calls that xa_close: there it would close what that thread itself has open, or
+ * nothing.
  */
 #include <errno.h>
 #include <limits.h>

@@ -171,8 +171,9 @@ typedef struct hf_driver {
         freed. */
     void (*released)(void *user);
     /** It was used, and goes to general inventory now: nobody has it, and no transaction. Called
-        once for each way back, after reset and tx_end; not for one that is going to be destroyed. A
-        failure: it is destroyed instead; who freed it, or ended the transaction, hears nothing. */
+        once for each way back, after reset and tx_end; not for one that is doomed, not pooled, nor
+        when the holder closes. One whose life is over, or above max, is cleaned, then destroyed. A
+        failure: it is destroyed; who freed it, or ended the transaction, hears nothing. */
     int (*clean)(void *user, hf_resid id);
 } hf_driver;
 
