@@ -28,7 +28,7 @@
 #include "store.h"
 #include "words.h"
 
-enum { GONE_TRIES = 200, GONE_PAUSE_NS = 10000000 };
+enum { GONE_TRIES = 200, GONE_PAUSE_NS = 10000000, ALIVE_MS = 10000 };
 
 /* An rmid that a hook may talk to: open, not lost, no call under way. */
 static int usable(int rmid, struct my_session **ret)
@@ -211,11 +211,8 @@ int hf_mariadb_validate(int rmid)
 
     if (rc != HF_OK)
         return rc;
-    if (hf__my_session_in_step(s)) {
-        if (mysql_ping(s->conn) == 0)
-            return HF_OK;
-        hf__my_words_note((int)mysql_errno(s->conn), mysql_error(s->conn));
-    }
+    if (hf__my_session_ask(s, ALIVE_MS) == 0)
+        return HF_OK;
     (void)hf__my_session_lose(s);
     return HF_ERM;
 }

@@ -2,7 +2,8 @@
  * rm/mariadb/message.c - the statements of the XA protocol, as MariaDB's SQL.
  *
  * Each step is one statement, so that it costs one round trip: a compound statement (BEGIN NOT
- * ATOMIC) does the parts one after the other and stops at the first error.
+ * ATOMIC, which session.c puts around it) does the parts one after the other and stops at the first
+ * error.
  *
  *   start    DO GET_LOCK(...); XA START xid; SAVEPOINT holdfast
  *   vote     RELEASE SAVEPOINT holdfast; [INSERT the marker;] XA END xid; XA PREPARE xid
@@ -88,9 +89,8 @@ void hf__my_message_start(char *ret, const XID *xid, const XID *before)
     if (before != NULL)
         (void)snprintf(release, sizeof(release), "RELEASE_LOCK(SHA1(X'%s')),", key(old, before));
     (void)snprintf(ret, MY_MESSAGE_SIZE,
-                   "BEGIN NOT ATOMIC DO %sGET_LOCK(SHA1(X'%s'),0); XA START %s; "
-                   "SAVEPOINT holdfast; END",
-                   release, key(k, xid), literal(l, xid));
+                   "DO %sGET_LOCK(SHA1(X'%s'),0); XA START %s; SAVEPOINT holdfast", release,
+                   key(k, xid), literal(l, xid));
 }
 
 void hf__my_message_unlock(char *ret, const XID *xid)
@@ -109,8 +109,7 @@ void hf__my_message_vote(char *ret, const XID *xid, const char *marker, int one_
         (void)snprintf(insert, sizeof(insert), "INSERT INTO %s (xid) VALUES (X'%s'); ", marker,
                        key(k, xid));
     (void)literal(l, xid);
-    (void)snprintf(ret, MY_MESSAGE_SIZE,
-                   "BEGIN NOT ATOMIC %s%sXA END %s; XA %s %s%s; END", proof, insert, l,
+    (void)snprintf(ret, MY_MESSAGE_SIZE, "%s%sXA END %s; XA %s %s%s", proof, insert, l,
                    one_phase ? "COMMIT" : "PREPARE", l, one_phase ? " ONE PHASE" : "");
 }
 

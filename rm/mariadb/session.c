@@ -9,13 +9,20 @@
  *   R3  A lost connection is shut down at once, so that the server ends the session: it rolls back
  *       what is not prepared and lets go of what is. Its memory is freed by xa_close() only, as the
  *       user may have statements and results of it.
- *   R4  An answer is read by who asked. A statement that the user has sent (mysql_send_query) and
- *       whose answer nobody has read would have its OK taken for ours. So where nothing was read
- *       since the last command, which is also so after mysql_stmt_close(), a question that only
- *       one answer fits goes before the next statement.
+ *   R4  An answer is believed only if it is the answer to this very message. The user may have sent
+ *       statements whose answers nobody has read, and the OK of one of them would be taken for
+ *       ours. So each message begins with a SELECT of a number that no other one has, in the same
+ *       statement: what does not begin with that number, be it an OK or an error, breaks the
+ *       connection. Where nothing was read since the user's last command, which is also so after
+ *       mysql_stmt_close(), the number is asked for by itself first, so that nothing is done for
+ *       who has an answer unread. That is waited for no longer than ASK_MS, as the user's answer
+ *       may take hours; then the session is killed, with what it runs.
  *   R5  No lock is held over a round trip. The registry's locks, one for each bucket, are held for
  *       a walk along a list, so that threads with connections of their own do not wait for each
  *       other.
+ *   R6  Between our own last answer and the next command of anybody the packet number of the client
+ *       library is SETTLED, which none of its own is: each command sets it to 0, each packet of an
+ *       answer to 256 at most. So it is known, without asking, that nobody used the connection.
  *
  * The calls are sent and answered by two functions of the client library that never mix their
  * waiting: mysql_send_query() and mysql_read_query_result(). Between them the thread may send to
@@ -27,6 +34,7 @@
  */
 #include "session.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -37,12 +45,20 @@
 #include <unistd.h>
 
 #include <errmsg.h>
+#include <mysqld_error.h>
 
 #include "answers.h"
 #include "cut.h"
+#include "message.h"
 #include "words.h"
 
-enum { BUCKETS = 256, CONNECT_TIMEOUT_S = 10, VERSION_MIN = 100500 };
+enum {
+    BUCKETS = 256,
+    CONNECT_TIMEOUT_S = 10,
+    VERSION_MIN = 100500,
+    ASK_MS = 5000,    /* for the answer to what asks for nothing but a number */
+    SETTLED = 0x10000 /* R6 */
+};
 
 static struct {
     pthread_mutex_t mutex;
@@ -58,6 +74,14 @@ int hf__my_session_same(const XID *a, const XID *b)
     return a->formatID == b->formatID && a->gtrid_length == b->gtrid_length &&
            a->bqual_length == b->bqual_length &&
            memcmp(a->data, b->data, (size_t)(a->gtrid_length + a->bqual_length)) == 0;
+}
+
+int64_t hf__my_session_now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* cannot fail */
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* -- the registry ------------------------------------------------------------------------------ */
@@ -231,55 +255,6 @@ MYSQL *hf__my_session_connect(const struct my_options *options)
     return conn;
 }
 
-int hf__my_session_open(int rmid, const char *info)
-{
-    struct my_session *s = calloc(1, sizeof(*s));
-    char why[128];
-    int rc = XAER_RMERR;
-
-    if (s == NULL) {
-        hf__my_words_note(CR_OUT_OF_MEMORY, "mariadb: out of memory");
-        return XAER_RMERR;
-    }
-    *s = (struct my_session){.rmid = rmid, .xid = {.formatID = -1}};
-    if (hf__my_options_parse(info, &s->options, why, sizeof(why)) != 0) {
-        hf__my_words_note(0, why);
-        rc = XAER_INVAL;
-        goto fail;
-    }
-    HF_FAULT("mariadb:connecting");
-    s->conn = hf__my_session_connect(&s->options);
-    if (s->conn == NULL)
-        goto fail;
-    MY_CUT("mariadb:connected", s);
-    s->thread_id = mysql_thread_id(s->conn);
-    s->autocommits = (s->conn->server_status & SERVER_STATUS_AUTOCOMMIT) != 0;
-    s->schema = strdup(s->conn->db != NULL ? s->conn->db : "");
-    if (s->schema == NULL) {
-        hf__my_words_note(CR_OUT_OF_MEMORY, "mariadb: out of memory");
-        mysql_close(s->conn);
-        goto fail;
-    }
-    add(s);
-    return XA_OK;
-
-fail:
-    hf__my_options_wipe(&s->options);
-    free(s);
-    return rc;
-}
-
-void hf__my_session_close(struct my_session *s)
-{
-    take_out(s);
-    mysql_close(s->conn);
-    hf__my_options_wipe(&s->options);
-    free(s->scan);
-    free(s->calm);
-    free(s->schema);
-    free(s);
-}
-
 /* -- talking ----------------------------------------------------------------------------------- */
 
 int hf__my_session_lose(struct my_session *s)
@@ -309,56 +284,169 @@ static unsigned failed(const struct my_session *s)
     return native;
 }
 
-int hf__my_session_in_step(struct my_session *s)
+/* After this nothing of ours is under way. */
+static void settle(struct my_session *s)
 {
-    char sql[64], wanted[32];
-    struct timespec now;
-    MYSQL_RES *res = NULL;
-    MYSQL_ROW row;
-    int same = 0;
-
-    if (s->conn->net.pkt_nr > 1) /* the last packet was one of an answer */
-        return 1;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    (void)snprintf(wanted, sizeof(wanted), "%lld%09ld", (long long)now.tv_sec, now.tv_nsec);
-    (void)snprintf(sql, sizeof(sql), "SELECT %s", wanted);
-    if (mysql_send_query(s->conn, sql, (unsigned long)strlen(sql)) == 0 &&
-        mysql_read_query_result(s->conn) == 0)
-        res = mysql_store_result(s->conn);
-    if (res != NULL) {
-        row = mysql_fetch_row(res);
-        same = row != NULL && row[0] != NULL && strcmp(row[0], wanted) == 0;
-        mysql_free_result(res);
-    }
-    if (!same)
-        hf__my_words_note(CR_COMMANDS_OUT_OF_SYNC,
-                          "mariadb: the connection has an answer that nobody has read");
-    return same;
+    s->conn->net.pkt_nr = SETTLED;
+    s->heard_ms = hf__my_session_now_ms();
 }
 
-int hf__my_session_has_unread(const struct my_session *s)
+static unsigned out_of_step(struct my_session *s)
 {
-    return s->conn->net.pkt_nr <= 1 || s->conn->status != MYSQL_STATUS_READY ||
-           mysql_more_results(s->conn);
+    hf__my_words_note(CR_COMMANDS_OUT_OF_SYNC,
+                      "mariadb: the connection has an answer that nobody has read");
+    (void)hf__my_session_lose(s);
+    return CR_COMMANDS_OUT_OF_SYNC;
+}
+
+/* The number is the column's name, which comes before any row, and in spite of sql_select_limit. */
+static int has_number(const struct my_session *s, MYSQL_RES *res)
+{
+    char wanted[32];
+
+    (void)snprintf(wanted, sizeof(wanted), "%llu", s->number);
+    return mysql_num_fields(res) == 1 &&
+           strcmp(mysql_fetch_field_direct(res, 0)->name, wanted) == 0;
+}
+
+/* Read what each answer to us begins with (R4), and the row's text into ret_text if that is not
+   NULL. 0, or an error of the client library. */
+static unsigned read_number(struct my_session *s, char ret_text[MY_WHO_SIZE])
+{
+    MYSQL_RES *res;
+    MYSQL_ROW row;
+    int same;
+
+    if (mysql_read_query_result(s->conn) != 0) {
+        (void)failed(s); /* whosever error that is */
+        (void)hf__my_session_lose(s);
+        return CR_COMMANDS_OUT_OF_SYNC;
+    }
+    res = mysql_use_result(s->conn);
+    same = res != NULL && has_number(s, res);
+    if (!same)
+        (void)out_of_step(s); /* first, so that the rows of another statement end at once */
+    if (ret_text != NULL)
+        ret_text[0] = '\0';
+    while (same && (row = mysql_fetch_row(res)) != NULL)
+        if (ret_text != NULL && row[0] != NULL)
+            (void)snprintf(ret_text, MY_WHO_SIZE, "%s", row[0]);
+    mysql_free_result(res);
+    if (!same)
+        return CR_COMMANDS_OUT_OF_SYNC;
+    return mysql_errno(s->conn) == 0 ? 0 : failed(s);
+}
+
+/* The last answer of a message: one OK. */
+static unsigned read_end(struct my_session *s)
+{
+    if (mysql_field_count(s->conn) != 0 || mysql_more_results(s->conn))
+        return out_of_step(s);
+    settle(s);
+    return 0;
+}
+
+/* The next answer of a message whose number was read; an error is the last one. */
+static unsigned read_next(struct my_session *s)
+{
+    int rc = mysql_next_result(s->conn);
+    unsigned native;
+
+    if (rc < 0)
+        return out_of_step(s);
+    if (rc == 0)
+        return 0;
+    native = failed(s);
+    if (hf__my_answers_kind(native) == MY_LOST)
+        (void)hf__my_session_lose(s);
+    else
+        settle(s);
+    return native;
+}
+
+int hf__my_session_is_untouched(const struct my_session *s)
+{
+    return s->conn->net.pkt_nr == SETTLED && s->conn->status == MYSQL_STATUS_READY;
+}
+
+int hf__my_session_has_input(const struct my_session *s, int timeout_ms)
+{
+    struct pollfd socket = {.fd = mysql_get_socket(s->conn), .events = POLLIN};
+
+    return poll(&socket, 1, timeout_ms) != 0;
+}
+
+/* Have the server end the session, over a connection of its own: what runs there would hold its
+   locks to its end, as MariaDB does not look whether anybody waits for it. What cannot be done is
+   left to that end. */
+static void kill_it(const struct my_session *s)
+{
+    MYSQL *conn = hf__my_session_connect(&s->options);
+    char sql[64];
+
+    if (conn == NULL)
+        return;
+    (void)snprintf(sql, sizeof(sql), "KILL CONNECTION %lu", s->thread_id);
+    (void)mysql_query(conn, sql);
+    mysql_close(conn);
+}
+
+/* A message that asks for nothing but its number, and for who the session is, if that is not NULL.
+   It waits for timeout_ms; what the session does after that is ended if kills. */
+static unsigned ask(struct my_session *s, int timeout_ms, int kills, char ret_who[MY_WHO_SIZE])
+{
+    char sql[128];
+    unsigned native;
+
+    (void)snprintf(sql, sizeof(sql),
+                   ret_who == NULL ? "SELECT %llu"
+                                   : "SELECT CONCAT_WS('/',CURRENT_USER(),CURRENT_ROLE()) `%llu`",
+                   ++s->number);
+    if (mysql_send_query(s->conn, sql, (unsigned long)strlen(sql)) != 0)
+        return failed(s);
+    if (!hf__my_session_has_input(s, timeout_ms)) {
+        if (kills)
+            kill_it(s);
+        return out_of_step(s);
+    }
+    native = read_number(s, ret_who);
+    if (native == 0 && mysql_more_results(s->conn))
+        return out_of_step(s);
+    if (native == 0)
+        settle(s);
+    return native;
+}
+
+unsigned hf__my_session_ask(struct my_session *s, int timeout_ms)
+{
+    return ask(s, timeout_ms, 0, NULL);
+}
+
+unsigned hf__my_session_in_step(struct my_session *s)
+{
+    return hf__my_session_is_untouched(s) ? 0 : ask(s, ASK_MS, 1, NULL);
 }
 
 unsigned hf__my_session_send(struct my_session *s, const char *sql)
 {
-    if (!hf__my_session_in_step(s))
+    char framed[MY_MESSAGE_SIZE + 64];
+    int size;
+
+    /* pkt_nr: 1 after a command of which no answer was read */
+    if (s->conn->net.pkt_nr <= 1 && hf__my_session_in_step(s) != 0)
         return CR_COMMANDS_OUT_OF_SYNC;
-    return mysql_send_query(s->conn, sql, (unsigned long)strlen(sql)) == 0 ? 0 : failed(s);
+    size =
+        snprintf(framed, sizeof(framed), "BEGIN NOT ATOMIC SELECT %llu; %s; END", ++s->number, sql);
+    return mysql_send_query(s->conn, framed, (unsigned long)size) == 0 ? 0 : failed(s);
 }
 
 unsigned hf__my_session_answer(struct my_session *s)
 {
-    unsigned native = mysql_read_query_result(s->conn) == 0 ? 0 : failed(s);
+    unsigned native = read_number(s, NULL);
 
-    /* Our statements have one result without rows. More would leave the connection out of step. */
-    if (native == 0 && (mysql_field_count(s->conn) != 0 || mysql_more_results(s->conn))) {
-        native = CR_COMMANDS_OUT_OF_SYNC;
-        hf__my_words_note((int)native, "mariadb: an answer that belongs to another statement");
-    }
-    return native;
+    if (native == 0)
+        native = read_next(s);
+    return native == 0 ? read_end(s) : native;
 }
 
 unsigned hf__my_session_run(struct my_session *s, const char *sql)
@@ -371,13 +459,25 @@ unsigned hf__my_session_run(struct my_session *s, const char *sql)
 unsigned hf__my_session_query(struct my_session *s, const char *sql, MYSQL_RES **ret)
 {
     unsigned native = hf__my_session_send(s, sql);
+    MYSQL_RES *res;
 
+    if (native == 0)
+        native = read_number(s, NULL);
+    if (native == 0)
+        native = read_next(s);
     if (native != 0)
         return native;
-    if (mysql_read_query_result(s->conn) != 0)
+    res = mysql_store_result(s->conn);
+    if (res == NULL)
         return failed(s);
-    *ret = mysql_store_result(s->conn);
-    return *ret != NULL ? 0 : failed(s);
+    native = read_next(s);
+    if (native == 0)
+        native = read_end(s);
+    if (native == 0)
+        *ret = res;
+    else
+        mysql_free_result(res);
+    return native;
 }
 
 unsigned hf__my_session_number(struct my_session *s, const char *sql, unsigned long long *ret)
@@ -394,6 +494,71 @@ unsigned hf__my_session_number(struct my_session *s, const char *sql, unsigned l
     return 0;
 }
 
+/* -- open and close ---------------------------------------------------------------------------- */
+
+/* Others than of any session before, in this process or another one, that a user may have had. */
+static unsigned long long first_number(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
+    return (unsigned long long)now.tv_sec * 1000000000ull + (unsigned long long)now.tv_nsec;
+}
+
+int hf__my_session_open(int rmid, const char *info)
+{
+    struct my_session *s = calloc(1, sizeof(*s));
+    char why[128];
+    int rc = XAER_RMERR;
+
+    if (s == NULL) {
+        hf__my_words_note(CR_OUT_OF_MEMORY, "mariadb: out of memory");
+        return XAER_RMERR;
+    }
+    *s = (struct my_session){.rmid = rmid, .xid = {.formatID = -1}};
+    if (hf__my_options_parse(info, &s->options, why, sizeof(why)) != 0) {
+        hf__my_words_note(0, why);
+        rc = XAER_INVAL;
+        goto fail;
+    }
+    HF_FAULT("mariadb:connecting");
+    s->conn = hf__my_session_connect(&s->options);
+    if (s->conn == NULL)
+        goto fail;
+    s->number = first_number();
+    if (ask(s, CONNECT_TIMEOUT_S * 1000, 0, s->who) != 0) {
+        mysql_close(s->conn);
+        goto fail;
+    }
+    MY_CUT("mariadb:connected", s);
+    s->thread_id = mysql_thread_id(s->conn);
+    s->autocommits = (s->conn->server_status & SERVER_STATUS_AUTOCOMMIT) != 0;
+    s->schema = strdup(s->conn->db != NULL ? s->conn->db : "");
+    if (s->schema == NULL) {
+        hf__my_words_note(CR_OUT_OF_MEMORY, "mariadb: out of memory");
+        mysql_close(s->conn);
+        goto fail;
+    }
+    add(s);
+    return XA_OK;
+
+fail:
+    hf__my_options_wipe(&s->options);
+    free(s);
+    return rc;
+}
+
+void hf__my_session_close(struct my_session *s)
+{
+    take_out(s);
+    mysql_close(s->conn);
+    hf__my_options_wipe(&s->options);
+    free(s->scan);
+    free(s->calm);
+    free(s->schema);
+    free(s);
+}
+
 /* -- as it was opened -------------------------------------------------------------------------- */
 
 int hf__my_session_is_changed(const struct my_session *s)
@@ -408,17 +573,29 @@ unsigned hf__my_session_home(struct my_session *s)
 {
     if (s->conn->db != NULL && strcmp(s->conn->db, s->schema) == 0)
         return 0;
-    return mysql_select_db(s->conn, s->schema) == 0 ? 0 : failed(s);
+    if (mysql_select_db(s->conn, s->schema) != 0)
+        return failed(s);
+    settle(s);
+    return 0;
 }
 
+/* The server's own reset leaves a role and a user as they are. Such a session is of no more use: to
+   make another one is hardly dearer than to change the user. */
 unsigned hf__my_session_reset(struct my_session *s)
 {
-    unsigned native;
+    char who[sizeof(s->who)];
+    unsigned native = ask(s, ASK_MS, 1, who);
 
-    if (!hf__my_session_in_step(s))
-        return CR_COMMANDS_OUT_OF_SYNC;
+    if (native != 0)
+        return native;
+    if (strcmp(who, s->who) != 0) {
+        hf__my_words_note(ER_ACCESS_DENIED_CHANGE_USER_ERROR,
+                          "mariadb: the session has another user or role than at first");
+        return ER_ACCESS_DENIED_CHANGE_USER_ERROR;
+    }
     if (mysql_reset_connection(s->conn) != 0)
         return failed(s);
+    settle(s); /* nothing was under way before it */
     /* The client takes no status from that answer; from that of a statement it does. */
     if (hf__my_session_is_changed(s) && (native = hf__my_session_run(s, "DO 0")) != 0)
         return native;

@@ -30,6 +30,8 @@ enum my_branch {
     MY_PREPARED /* S3 */
 };
 
+enum { MY_WHO_SIZE = 640 }; /* bytes of a user, a host and a role, with the NUL */
+
 enum my_op {
     MY_OP_NONE, /* no call is under way (A0 of table 6-5) */
     MY_OP_START,
@@ -45,11 +47,13 @@ struct my_session {
     int rmid;
     MYSQL *conn; /* ours; lent to the user */
     unsigned long thread_id;
-    int lost;        /* XAER_RMFAIL was told, or will be: R0 */
-    char *schema;    /* the default database that it was opened with */
-    int autocommits; /* as it was opened */
-    int refused;     /* the server refused to start a branch: something of a user's is in the way */
-    int64_t heard_ms; /* when the pool knew last that it answers; monotonic */
+    int lost;                  /* XAER_RMFAIL was told, or will be: R0 */
+    char *schema;              /* the default database that it was opened with */
+    char who[MY_WHO_SIZE];     /* its user and role, as it was opened */
+    int autocommits;           /* as it was opened */
+    unsigned long long number; /* of the last message (session.c, R4) */
+    int refused; /* the server refused to start a branch: something of a user's is in the way */
+    int64_t heard_ms; /* when it answered us last; monotonic */
     struct my_options options;
     char marker[160]; /* the quoted name of the marker's table; with proof=marker only */
     enum my_association association;
@@ -96,19 +100,25 @@ int hf__my_session_lose(struct my_session *s);
 /* Is it a session that can be talked to? XA_OK or XAER_RMFAIL. */
 int hf__my_session_check(struct my_session *s);
 
-/* Is the next answer that of the next statement? Asks only if nothing was read since the last one
-   was sent. 0: the connection has to go; the words are noted. */
-int hf__my_session_in_step(struct my_session *s);
-/* Is an answer, or a part of one, unread, as far as the client library knows? */
-int hf__my_session_has_unread(const struct my_session *s);
+/* Is nothing under way, and has nobody sent anything since our own last answer? Asks nobody. */
+int hf__my_session_is_untouched(const struct my_session *s);
+/* Is there something to read within timeout_ms, an end among others? */
+int hf__my_session_has_input(const struct my_session *s, int timeout_ms);
+/* One round trip of timeout_ms at most: does the session answer, and us? 0, or an error number with
+   the words noted: then the connection is lost. Any state of a branch. */
+unsigned hf__my_session_ask(struct my_session *s, int timeout_ms);
+/* As ask, and only if it is not untouched. It waits for some seconds, and kills what runs then. */
+unsigned hf__my_session_in_step(struct my_session *s);
 /* Has it a transaction, or another setting of autocommit than at first, by its last answer? */
 int hf__my_session_is_changed(const struct my_session *s);
-/* All of it as it was opened: one round trip, more if there was much to undo. Nothing of a branch
-   may be in it. 0, or the error number, with the words noted. */
+/* All of it as it was opened: two round trips, more if there was much to undo. Nothing of a branch
+   may be in it. 0, or the error number, with the words noted: another user or role, too. */
 unsigned hf__my_session_reset(struct my_session *s);
 /* The default database as it was opened: asks only if it is another one. */
 unsigned hf__my_session_home(struct my_session *s);
-/* The parts of a round trip, and the whole. 0, or the error number, with the words noted. */
+/* The parts of a round trip, and the whole: one statement or several, without rows, which are done
+   up to the first error. 0, or the error number, with the words noted; one of the client library if
+   what came is not the answer to this, and then the connection is lost. */
 unsigned hf__my_session_send(struct my_session *s, const char *sql);
 unsigned hf__my_session_answer(struct my_session *s);
 unsigned hf__my_session_run(struct my_session *s, const char *sql);
@@ -116,6 +126,8 @@ unsigned hf__my_session_run(struct my_session *s, const char *sql);
 unsigned hf__my_session_query(struct my_session *s, const char *sql, MYSQL_RES **ret);
 /* The first column of the first row, 0 if there is none or it is NULL. */
 unsigned hf__my_session_number(struct my_session *s, const char *sql, unsigned long long *ret);
+
+int64_t hf__my_session_now_ms(void); /* monotonic, coarse */
 
 /* Do two XIDs name the same branch? */
 int hf__my_session_same(const XID *a, const XID *b);

@@ -6,6 +6,8 @@
  */
 #include "support/mariadb_t.h"
 
+#include <time.h>
+
 static long last_branch;
 
 static XID new_xid(void)
@@ -362,6 +364,117 @@ static void by_hand__an_answer_unread_gets_no_yes(void **state)
     }
 }
 
+/* The user reads one answer of two: the next to come is the end of the branch by hand, not the
+   vote's, which the server refuses. */
+static void one_read_of_two(int rmid, const XID *x)
+{
+    MYSQL *conn = hf_mariadb_conn(rmid);
+
+    assert_int_equal(mysql_send_query(conn, "INSERT INTO t VALUES (2)", 24), 0);
+    hand(rmid, "END", x, "");
+}
+
+static void by_hand__an_answer_behind_an_answer_gets_no_yes(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 3; how++) {
+        int handle = 0, answer = XA_OK;
+        XID x = new_xid();
+
+        my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+        my_user(1, "INSERT INTO t VALUES (1)");
+        one_read_of_two(1, &x);
+        my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+        if (how == 0)
+            answer = my->xa_prepare_entry(&x, 1, TMNOFLAGS);
+        else if (how == 1)
+            answer = my->xa_commit_entry(&x, 1, TMONEPHASE);
+        else if ((handle = my->xa_prepare_entry(&x, 1, TMASYNC)) > 0)
+            my_xa(XA_OK, 1, my->xa_complete_entry(&handle, &answer, 1, TMNOFLAGS));
+        assert_int_equal(answer, XAER_RMFAIL);
+        assert_null(hf_mariadb_conn(1));
+        gone(&x);
+        assert_int_equal(rows(), 0);
+        my_close(1);
+        my_open(1, "quirks", "");
+    }
+}
+
+/* Its answer is an error, and one that means something to a vote and to a commit. */
+static void by_hand__an_error_behind_an_answer_is_not_ours(void **state)
+{
+    XID x = new_xid();
+    MYSQL *conn;
+
+    (void)state;
+    my_work(1, &x, 1);
+    my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    conn = hf_mariadb_conn(1);
+    assert_int_equal(mysql_send_query(conn, "DO 1", 4), 0);
+    my_user(1, "XA COMMIT 'no such branch'"); /* XAER_NOTA would be: it is done */
+    my_xa(XAER_RMFAIL, 1, my->xa_commit_entry(&x, 1, TMNOFLAGS));
+    t_ok(hf_mariadb_ext.detach(NULL, 2, &x, NULL, 0));
+    (void)commit_in_the_end(2, &x);
+    assert_false(my_lists(2, &x));
+    assert_int_equal(rows(), 1);
+}
+
+static void by_hand__an_answer_behind_an_answer_starts_nothing(void **state)
+{
+    XID x = new_xid();
+
+    (void)state;
+    assert_int_equal(mysql_send_query(hf_mariadb_conn(1), "DO 1", 4), 0);
+    my_user(1, "DO 2");
+    my_xa(XAER_RMFAIL, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+    assert_null(hf_mariadb_conn(1));
+}
+
+/* A statement that the client library cuts in two counts as one whose answer was read. */
+static void by_hand__an_answer_to_a_huge_statement_gets_no_yes(void **state)
+{
+    enum { HUGE = 17 << 20 };
+    long limit = my_number("SELECT @@GLOBAL.max_allowed_packet");
+    char *sql = malloc(HUGE);
+    XID x = new_xid();
+
+    (void)state;
+    assert_non_null(sql);
+    memset(sql, 'x', HUGE);
+    memcpy(sql, "DO '", 4);
+    sql[HUGE - 1] = '\'';
+    my_admin("SET GLOBAL max_allowed_packet = %d", 64 << 20);
+    my_close(1);
+    my_open(1, "quirks", ""); /* which takes it from there */
+    my_admin("SET GLOBAL max_allowed_packet = %ld", limit);
+    my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+    my_user(1, "INSERT INTO t VALUES (1)");
+    hand(1, "END", &x, "");
+    assert_int_equal(mysql_send_query(hf_mariadb_conn(1), sql, HUGE), 0);
+    free(sql);
+    my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+    my_xa(XAER_RMFAIL, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    gone(&x);
+    assert_int_equal(rows(), 0);
+}
+
+/* Who waits for the vote does not wait for the hour. */
+static void by_hand__a_statement_that_goes_on_gets_no_yes_and_is_not_waited_for(void **state)
+{
+    time_t begin = time(NULL);
+    XID x = new_xid();
+
+    (void)state;
+    my_xa(XA_OK, 1, my->xa_start_entry(&x, 1, TMNOFLAGS));
+    my_user(1, "INSERT INTO t VALUES (1)");
+    assert_int_equal(mysql_send_query(hf_mariadb_conn(1), "DO SLEEP(3600)", 14), 0);
+    my_xa(XA_OK, 1, my->xa_end_entry(&x, 1, TMSUCCESS));
+    my_xa(XAER_RMFAIL, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    assert_true(time(NULL) - begin < 600);
+    gone(&x); /* and so it holds no locks, either */
+    assert_int_equal(rows(), 0);
+}
+
 /* A closed statement has no answer: nothing is wrong. */
 static void by_hand__a_closed_statement_gets_a_yes(void **state)
 {
@@ -534,6 +647,11 @@ int main(int argc, char **argv)
         T(by_hand__a_connection_made_anew_is_lost),
         T(by_hand__rows_unread_get_no_yes),
         T(by_hand__an_answer_unread_gets_no_yes),
+        T(by_hand__an_answer_behind_an_answer_gets_no_yes),
+        T(by_hand__an_error_behind_an_answer_is_not_ours),
+        T(by_hand__an_answer_behind_an_answer_starts_nothing),
+        T(by_hand__an_answer_to_a_huge_statement_gets_no_yes),
+        T(by_hand__a_statement_that_goes_on_gets_no_yes_and_is_not_waited_for),
         T(by_hand__a_closed_statement_gets_a_yes),
         T(rolled_back__a_deadlock_is_told_as_one),
         T(sql_mode__changes_nothing),

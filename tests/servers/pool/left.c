@@ -463,6 +463,20 @@ static void my_unanswered_row(MYSQL *conn)
     assert_int_equal(mysql_send_query(conn, "SELECT 1", 8), 0);
 }
 
+/* Both answers are here, and the client library keeps the second one: its socket has nothing. */
+static void my_one_read_of_two(MYSQL *conn)
+{
+    assert_int_equal(mysql_send_query(conn, "DO 1", 4), 0);
+    assert_int_equal(mysql_send_query(conn, "DO 2", 4), 0);
+    my_sleep_ms(200);
+    assert_int_equal(mysql_read_query_result(conn), 0);
+}
+
+static void my_goes_on(MYSQL *conn)
+{
+    assert_int_equal(mysql_send_query(conn, "DO SLEEP(3600)", 14), 0);
+}
+
 static void my_xa_by_hand(MYSQL *conn)
 {
     my_do(conn, "XA START 'by hand'");
@@ -488,6 +502,8 @@ static const struct my_mess my_messes[] = {
     {"a result half read", my_half_read, false, true},
     {"an answer under way", my_unanswered, false, true},
     {"an answer with a row", my_unanswered_row, false, true},
+    {"an answer behind an answer", my_one_read_of_two, false, true},
+    {"a statement that goes on", my_goes_on, false, true},
     {"a branch by hand", my_xa_by_hand, true, false},
     {"a closed statement", my_closed_statement, true, false},
 };
@@ -544,6 +560,22 @@ static void mariadb__nothing_is_left_out_of_a_branch(void **state)
     pools_close(p);
 }
 
+/* A vote may have come after the mess, and have prepared what was told to be rolled back: that is
+   for recovery, as soon as the session has ended. */
+static void settle_my(struct pools *p, unsigned long session)
+{
+    char sql[128];
+
+    (void)snprintf(sql, sizeof(sql),
+                   "SELECT COUNT(*) FROM information_schema.processlist WHERE id = %lu", session);
+    for (int i = 0; i < 12000 && my_number(sql) != 0; i++)
+        my_sleep_ms(5);
+    assert_int_equal(my_number(sql), 0);
+    for (int i = 0; i < 100 && my_prepared() != 0; i++)
+        t_ok(hf_tm_recover(p->tm, p->rm[MY]));
+    assert_int_equal(my_prepared(), 0);
+}
+
 static void mariadb__nothing_is_left_of_a_branch(void **state)
 {
     struct pools *p = *state;
@@ -568,6 +600,7 @@ static void mariadb__nothing_is_left_of_a_branch(void **state)
         give(p, PG, other);
         t_rc(HF_EROLLEDBACK, hf_tx_commit(tx, NULL));
         assert_int_equal(in_pg(DIRT), 0);
+        settle_my(p, session);
         expect_my(p, session, false);
     }
     pools_close(p);
@@ -597,18 +630,22 @@ static void mariadb__lock_tables_costs_one_allocation(void **state)
 
 static const struct {
     const char *leave, *look, *fresh, *left;
+    bool goes; /* the session, where it is cleaned */
 } my_traces[] = {
-    {"SET @a = 5", "SELECT @a", "NULL", "5"},
-    {"SET SESSION max_statement_time = 77", "SELECT @@max_statement_time", "0.000000", "77.000000"},
+    {"SET @a = 5", "SELECT @a", "NULL", "5", false},
+    {"SET SESSION max_statement_time = 77", "SELECT @@max_statement_time", "0.000000", "77.000000",
+     false},
     {"CREATE TEMPORARY TABLE left_over SELECT 1 AS n",
-     "SELECT COUNT(*) FROM information_schema.temp_tables_info", "0", "1"},
+     "SELECT COUNT(*) FROM information_schema.temp_tables_info", "0", "1", false},
     {"DO GET_LOCK('left', 0)", "SELECT COALESCE(IS_USED_LOCK('left') = CONNECTION_ID(), 0)", "0",
-     "1"},
+     "1", false},
+    {"SET ROLE pool_role", "SELECT COALESCE(CURRENT_ROLE(), 'none')", "none", "pool_role", true},
 };
 enum { MY_TRACES = sizeof(my_traces) / sizeof(my_traces[0]) };
 
 static void look_at_my_traces(struct pools *p, bool cleaned)
 {
+    my_admin("CREATE ROLE IF NOT EXISTS pool_role");
     for (int i = 0; i < MY_TRACES; i++) {
         hf_resid id = take(p, MY);
         unsigned long session = mysql_thread_id(my_of(p, id));
@@ -617,7 +654,7 @@ static void look_at_my_traces(struct pools *p, bool cleaned)
         my_do(my_of(p, id), my_traces[i].leave);
         give(p, MY, id);
         id = take(p, MY);
-        assert_int_equal(mysql_thread_id(my_of(p, id)), session);
+        assert_int_equal(mysql_thread_id(my_of(p, id)) == session, !cleaned || !my_traces[i].goes);
         if (i != 2) /* that table is there with debugging only */
             assert_string_equal(my_ask(my_of(p, id), my_traces[i].look),
                                 cleaned ? my_traces[i].fresh : my_traces[i].left);
@@ -657,6 +694,49 @@ static void mariadb__cleaned_it_is_as_it_was_opened(void **state)
     }
     id = take(p, MY);
     my_do(my_of(p, id), "LOCK TABLES t WRITE");
+    give(p, MY, id);
+    a_good_transaction(p);
+    pools_close(p);
+}
+
+/* The server's own reset keeps the user. */
+static void mariadb__cleaned_it_has_the_user_that_it_was_opened_with(void **state)
+{
+    struct pools *p = *state;
+    char first[128];
+    hf_resid id;
+
+    my_admin("CREATE USER IF NOT EXISTS pool_user@localhost");
+    pools_open(p, &hf_postgres_hooks_clean, &hf_mariadb_hooks_clean);
+    id = take(p, MY);
+    (void)strcpy(first, my_ask(my_of(p, id), "SELECT CURRENT_USER()"));
+    assert_int_equal(mysql_change_user(my_of(p, id), "pool_user", "", NULL), 0);
+    assert_string_equal(my_ask(my_of(p, id), "SELECT CURRENT_USER()"), "pool_user@localhost");
+    give(p, MY, id);
+    id = take(p, MY);
+    assert_string_equal(my_ask(my_of(p, id), "SELECT CURRENT_USER()"), first);
+    give(p, MY, id);
+    a_good_transaction(p);
+    pools_close(p);
+}
+
+/* Who goes on with it after he gave it back, and leaves nothing that its socket shows. */
+static void mariadb__used_after_it_was_freed_it_is_not_handed_out(void **state)
+{
+    struct pools *p = *state;
+    unsigned long session;
+    hf_resid id;
+    MYSQL *conn;
+
+    pools_open(p, &hf_postgres_hooks, &hf_mariadb_hooks);
+    id = take(p, MY);
+    conn = my_of(p, id);
+    session = mysql_thread_id(conn);
+    give(p, MY, id);
+    my_one_read_of_two(conn);
+    id = take(p, MY);
+    assert_int_not_equal(mysql_thread_id(my_of(p, id)), session);
+    assert_string_equal(my_ask(my_of(p, id), "SELECT 8765"), "8765");
     give(p, MY, id);
     a_good_transaction(p);
     pools_close(p);
@@ -719,6 +799,8 @@ int main(void)
         T(mariadb__lock_tables_costs_one_allocation),
         T(mariadb__what_is_set_on_a_session_stays),
         T(mariadb__cleaned_it_is_as_it_was_opened),
+        T(mariadb__cleaned_it_has_the_user_that_it_was_opened_with),
+        T(mariadb__used_after_it_was_freed_it_is_not_handed_out),
         T(hooks__take_no_session_that_has_a_branch),
     };
     int failed = cmocka_run_group_tests_name("pool.left", tests, NULL, NULL);

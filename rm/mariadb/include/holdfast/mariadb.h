@@ -54,8 +54,10 @@ extern HF_API const hf_rm_ext hf_mariadb_ext;
  *
  * @return  Borrowed: valid until xa_close(), and not to be closed. NULL if rmid is not open here,
  *          if its connection is lost, or in a child process after fork. Read every result to its
- *          end before the commit: a vote with an answer or with rows unread is a no, and ends the
- *          connection.
+ *          end before the commit: a vote or a commit with an answer or with rows unread is never a
+ *          yes, and ends the connection. If the user read some other answer since, a commit in one
+ *          phase may have been done all the same; its outcome is then unknown. A statement that
+ *          goes on is killed with its session, after five seconds.
  *
  * Threads: any, one at a time for an rmid.
  */
@@ -70,33 +72,38 @@ HF_API struct st_mysql *hf_mariadb_conn(int rmid);
  *     hf_holder_free(pool, id);                            before or after the commit
  *
  * An allocation that finds a connection in the pool sends the one message of xa_start, and nothing
- * outside of a transaction. A connection that comes back in a transaction of the user's own, or
- * with another autocommit, is cleaned by hf_mariadb_reset(); one whose default database is another
- * one gets its own again; one with a result or an answer unread is closed. Before one is handed out
- * its socket is looked at, without a round trip, and one that the server has closed is replaced;
- * one that has been idle for ten seconds is asked, for which the time of
- * hf_holder_config.validate_timeout_ms holds. Leave validate_after_ms at 0.
+ * outside of a transaction. Nor is anything sent when one comes back after its transaction; one
+ * that was used outside of a transaction, or after its end, is asked then, by one round trip,
+ * whether an answer is unread: if so it is closed, and a statement that goes on for more than five
+ * seconds is killed. A connection that comes back in a transaction of the user's own, or with
+ * another autocommit, is cleaned by hf_mariadb_reset(); one whose default database is another one
+ * gets its own again; one with a result unread is closed. One that is used after it was freed is
+ * not handed out. Before one is handed out its socket is looked at, without a round trip, and one
+ * that the server has closed is replaced; one that has not answered for ten seconds is asked, for
+ * which the time of hf_holder_config.validate_timeout_ms holds. Leave validate_after_ms at 0.
  *
  * What its users did to the session stays on it, for whoever gets it next: SET SESSION, variables,
- * SET ROLE; prepared statements; temporary tables; GET_LOCK(). LOCK TABLES makes the next
- * allocation of that connection fail, HF_EENLIST or HF_EDRIVER, and it goes. Let the users clean up
- * behind themselves, or use hf_mariadb_hooks_clean.
+ * SET ROLE, mysql_change_user(); prepared statements; temporary tables; GET_LOCK(). LOCK TABLES
+ * makes the next allocation of that connection fail, HF_EENLIST or HF_EDRIVER, and it goes. Let the
+ * users clean up behind themselves, or use hf_mariadb_hooks_clean.
  */
 extern HF_API const hf_xa_hooks hf_mariadb_hooks;
 
 /** The same, and every user finds the session as it was opened: each that comes back is cleaned by
-    hf_mariadb_reset(), one round trip, in the thread that ends its transaction or, without one,
-    frees it. */
+    hf_mariadb_reset(), two round trips, in the thread that ends its transaction or, without one,
+    frees it. One whose user or role is another one is closed. */
 extern HF_API const hf_xa_hooks hf_mariadb_hooks_clean;
 
 /**
  * Clean the session for its next user: temporary tables, variables, locks and statements go, and
- * the default database is the one that it was opened with. One round trip, a second one if there
- * was something to undo that the client can see.
+ * the default database is the one that it was opened with. Two round trips, one or two more if
+ * there was something to undo that the client can see. What runs there is waited for five seconds,
+ * and then killed.
  *
  * @retval HF_OK
  * @retval HF_EBUSY   rmid still has a branch, or a call under way: nothing was done.
- * @retval HF_ERM     the connection is lost or refused: close rmid.
+ * @retval HF_ERM     the connection is lost or refused, or its user or role is not the one that it
+ *                    was opened with (SET ROLE, mysql_change_user()): close rmid.
  * @retval HF_EINVAL  rmid is not open here. @retval HF_EFORK
  *
  * Threads: any, one at a time for an rmid.
@@ -104,7 +111,7 @@ extern HF_API const hf_xa_hooks hf_mariadb_hooks_clean;
 HF_API int hf_mariadb_reset(int rmid) HF_MUST_CHECK;
 
 /**
- * Is the connection alive? One round trip; it is never connected anew.
+ * Is the connection alive? One round trip, ten seconds at most; it is never connected anew.
  *
  * @retval HF_OK
  * @retval HF_EBUSY   a call is under way: nothing was done.
