@@ -707,10 +707,11 @@ static void mariadb__cleaned_it_has_the_user_that_it_was_opened_with(void **stat
     hf_resid id;
 
     my_admin("CREATE USER IF NOT EXISTS pool_user@localhost");
+    my_admin("GRANT ALL ON pool.* TO pool_user@localhost");
     pools_open(p, &hf_postgres_hooks_clean, &hf_mariadb_hooks_clean);
     id = take(p, MY);
     (void)strcpy(first, my_ask(my_of(p, id), "SELECT CURRENT_USER()"));
-    assert_int_equal(mysql_change_user(my_of(p, id), "pool_user", "", NULL), 0);
+    assert_int_equal(mysql_change_user(my_of(p, id), "pool_user", "", "pool"), 0);
     assert_string_equal(my_ask(my_of(p, id), "SELECT CURRENT_USER()"), "pool_user@localhost");
     give(p, MY, id);
     id = take(p, MY);
