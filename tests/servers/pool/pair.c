@@ -4,7 +4,8 @@
  *       it; what it costs in messages; and connections and servers that die while the application
  *       goes on.
  * How:  private servers. Messages are counted by a send() that the client libraries find before
- *       libc's; time goes by at once by such a clock_gettime(). Connections are ended by the servers' administrators, servers killed under load.
+ *       libc's, and time goes by at once by such a clock_gettime(). Connections are ended by the
+ *       servers' administrators, servers killed under load.
  */
 #include "pool_t.h"
 
