@@ -36,7 +36,8 @@ hf_postgres_test(whole)
 
 if(HOLDFAST_FAULTS AND NOT HOLDFAST_SANITIZE)
     add_test(NAME servers.postgres_input.catches.postgres-marker-unread
-        COMMAND "${PROJECT_SOURCE_DIR}/tests/crash/must_fail.sh" "by_hand_is_never_a_yes"
+        COMMAND "${PROJECT_SOURCE_DIR}/tests/crash/must_fail.sh"
+            "FAILED  ] a_transaction_ended_by_hand"
             "${PROJECT_SOURCE_DIR}/tests/servers/postgres/with_postgres.sh" "${PROJECT_SOURCE_DIR}"
             $<TARGET_FILE:servers_postgres_input> --plant postgres-marker-unread)
     set_tests_properties(servers.postgres_input.catches.postgres-marker-unread PROPERTIES
