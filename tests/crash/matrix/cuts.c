@@ -23,6 +23,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,24 +71,65 @@ static void nap_us(unsigned us)
     (void)nanosleep(&time, NULL);
 }
 
-/* -- processes -------------------------------------------------------------------------------- */
-
-static int with_bug(int (*fn)(void *))
+/* A one-phase commit that got no answer is nobody's to know: HAZARD, and here as if untold. */
+enum told cuts_told_by(int rc, hf_outcome outcome, unsigned stores)
 {
-    hf__bug_plant(planted);
-    return fn(orders);
+    bool lone = (stores & (stores - 1)) == 0;
+
+    if (rc == HF_EHEURISTIC)
+        return lone && outcome == HF_HAZARD ? TOLD_NOTHING : TOLD_HEURISTIC;
+    return rc == HF_OK ? TOLD_COMMITTED : rc == HF_EROLLEDBACK ? TOLD_ROLLEDBACK : TOLD_NOTHING;
 }
 
+/* -- processes -------------------------------------------------------------------------------- */
+
+/* Half of the servers pass and tick in the background, while others commit. */
+static int serve(void *unused)
+{
+    struct world w = load->world(orders);
+    struct client clients[CUTS_THREADS_MAX];
+    pthread_t threads[CUTS_THREADS_MAX];
+    int rc;
+
+    (void)unused;
+    hf__bug_plant(planted);
+    w.background = orders->seed % 2 == 0;
+    rc = world_open(&w);
+    if (rc == HF_OK)
+        rc = hf_tm_start(w.tm, 0);
+    if (rc == HF_OK)
+        rc = world_instances(&w, load->instances);
+    if (rc != HF_OK) {
+        (void)snprintf(orders->complaint, sizeof(orders->complaint), "%s: %s", hf_strerror_name(rc),
+                       hf_error_last()->text);
+        return 1;
+    }
+    for (unsigned i = 0; i < load->threads; i++) {
+        clients[i] = (struct client){orders, &w, orders->seed * load->threads + i};
+        if (pthread_create(&threads[i], NULL, load->work, &clients[i]) != 0)
+            return 2;
+    }
+    for (;;)
+        (void)pause();
+}
+
+/* 0, or 1 and a complaint in shared. */
 static int recover(void *unused)
 {
+    struct world w = load->world(orders);
+
     (void)unused;
-    return with_bug(load->recover);
+    hf__bug_plant(planted);
+    return world_recover(&w);
 }
 
 static int judge(void *unused)
 {
+    struct world w = load->world(orders);
+
     (void)unused;
-    return with_bug(load->judge);
+    hf__bug_plant(planted);
+    return world_judge(&w);
 }
 
 static pid_t start(int (*fn)(void *))
@@ -98,7 +140,7 @@ static pid_t start(int (*fn)(void *))
         rig_die("fork");
     if (pid == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        _exit(with_bug(fn));
+        _exit(fn(NULL));
     }
     return pid;
 }
@@ -205,7 +247,7 @@ static bool cut_server(void)
     orders->busy = false;
     orders->complaint[0] = '\0';
     orders->seed = (unsigned)rand_r(&dice);
-    pid = start(load->serve);
+    pid = start(serve);
     if (opening) {
         tally.opening++;
         nap_us(draw(load->work_us));
@@ -219,7 +261,7 @@ static bool cut_server(void)
 
 static bool cut_recovery(void)
 {
-    pid_t pid = start(load->recover);
+    pid_t pid = start(recover);
 
     tally.second++;
     nap_us(draw(load->work_us / 2));

@@ -14,12 +14,22 @@ struct orders {
     char complaint[320]; /* of a server that could not start */
 };
 
-/* A kind of server. serve, recover and judge are run in processes of their own, on disk_dir(). */
+/* One of a server's threads. */
+struct client {
+    struct orders *orders;
+    struct world *world;
+    unsigned seed;
+};
+
+enum { CUTS_THREADS_MAX = 4 };
+
+/* A kind of server, on disk_dir(). */
 struct load {
     const char *name;
-    int (*serve)(void *orders);   /* until it is killed */
-    int (*recover)(void *orders); /* 0, or 1 and a complaint in shared */
-    int (*judge)(void *orders);
+    struct world (*world)(struct orders *orders);
+    void *(*work)(void *client); /* until it is killed */
+    unsigned threads;            /* that work; at most CUTS_THREADS_MAX */
+    unsigned instances;          /* of these stores the server has some besides its threads' */
     const char *page; /* of the node, below disk_dir(): written out just before some of the cuts */
     unsigned cuts, fresh; /* by preset: cuts in all, and to one file system */
     unsigned work_us;     /* at most, from the first transaction to the cut */
@@ -32,5 +42,8 @@ struct load {
 };
 
 extern const struct load hf_load; /* of this program */
+
+/* What a server was told by a commit of the transaction over these stores. */
+enum told cuts_told_by(int rc, hf_outcome outcome, unsigned stores);
 
 #endif

@@ -5,7 +5,6 @@
  * killed. After a cut their calls fail, and they go on all the same, as careful servers would: what
  * they are told then has to be true, too.
  */
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,13 +16,7 @@
 #include "holdfast/kv.h"
 #include "page.h"
 
-enum { THREADS = 4, VALUE_MAX = 6000, HISTORY_EVERY = 3 };
-
-struct client {
-    struct orders *orders;
-    struct world *world;
-    unsigned seed;
-};
+enum { VALUE_MAX = 6000, HISTORY_EVERY = 3 };
 
 /* Some servers keep a history. */
 static struct world world_of(struct orders *orders)
@@ -63,16 +56,6 @@ static int write_all(hf_tx *tx, hf_instance *const in[STORES], unsigned stores, 
     return rc;
 }
 
-/* A one-phase commit that got no answer is nobody's to know: HAZARD, and here as if untold. */
-static enum told told_by(int rc, hf_outcome outcome, unsigned stores)
-{
-    bool lone = (stores & (stores - 1)) == 0;
-
-    if (rc == HF_EHEURISTIC)
-        return lone && outcome == HF_HAZARD ? TOLD_NOTHING : TOLD_HEURISTIC;
-    return rc == HF_OK ? TOLD_COMMITTED : rc == HF_EROLLEDBACK ? TOLD_ROLLEDBACK : TOLD_NOTHING;
-}
-
 /* One transaction. What was told of it is noted at once. */
 static void transact(struct client *c, hf_instance *const in[STORES])
 {
@@ -92,7 +75,7 @@ static void transact(struct client *c, hf_instance *const in[STORES])
         rc = hf_tx_commit(tx, &result);
     else
         rc = hf_tx_rollback(tx, NULL) == HF_OK ? HF_EROLLEDBACK : HF_EIO;
-    c->world->shared->promises[n].told = told_by(rc, result.outcome, stores);
+    c->world->shared->promises[n].told = cuts_told_by(rc, result.outcome, stores);
     c->orders->busy = true;
 }
 
@@ -109,53 +92,12 @@ static void *work(void *user)
     return NULL;
 }
 
-static int serve(void *user)
-{
-    struct orders *orders = user;
-    struct world w = world_of(orders);
-    struct client clients[THREADS];
-    pthread_t threads[THREADS];
-    int rc;
-
-    w.background = orders->seed % 2 == 0; /* recovery passes and ticks while others commit */
-    rc = world_open(&w);
-    if (rc == HF_OK)
-        rc = hf_tm_start(w.tm, 0);
-    if (rc == HF_OK)
-        rc = world_instances(&w, A | B | C | D);
-    if (rc != HF_OK) {
-        (void)snprintf(orders->complaint, sizeof(orders->complaint), "%s: %s", hf_strerror_name(rc),
-                       hf_error_last()->text);
-        return 1;
-    }
-    for (unsigned i = 0; i < THREADS; i++) {
-        clients[i] = (struct client){orders, &w, orders->seed * THREADS + i};
-        if (pthread_create(&threads[i], NULL, work, &clients[i]) != 0)
-            return 2;
-    }
-    for (;;)
-        (void)pause();
-}
-
-static int recover(void *user)
-{
-    struct world w = world_of(user);
-
-    return world_recover(&w);
-}
-
-static int judge(void *user)
-{
-    struct world w = world_of(user);
-
-    return world_judge(&w);
-}
-
 const struct load hf_load = {
     .name = "kv",
-    .serve = serve,
-    .recover = recover,
-    .judge = judge,
+    .world = world_of,
+    .work = work,
+    .threads = 4,
+    .instances = A | B | C | D,
     .page = "node/" HF__PAGE_FILE,
     .cuts = 200,
     .fresh = 25,

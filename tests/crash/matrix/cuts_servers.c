@@ -7,7 +7,6 @@
  */
 #include <libpq-fe.h>
 #include <mysql.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,12 +25,6 @@
 
 enum { THREADS = 3, USED = 3 };
 enum { KV = A, PG = B, MY = C };
-
-struct client {
-    struct orders *orders;
-    struct world *world;
-    unsigned seed;
-};
 
 /* -- the script -------------------------------------------------------------------------------- */
 
@@ -172,16 +165,6 @@ static bool write_all(hf_tx *tx, hf_instance *const in[STORES], unsigned set, un
     return good;
 }
 
-/* As that of cuts_kv.c. */
-static enum told told_by(int rc, hf_outcome outcome, unsigned set)
-{
-    bool lone = (set & (set - 1)) == 0;
-
-    if (rc == HF_EHEURISTIC)
-        return lone && outcome == HF_HAZARD ? TOLD_NOTHING : TOLD_HEURISTIC;
-    return rc == HF_OK ? TOLD_COMMITTED : rc == HF_EROLLEDBACK ? TOLD_ROLLEDBACK : TOLD_NOTHING;
-}
-
 /* One transaction. False: there will not be another one that works. */
 static bool transact(struct client *c, hf_instance *const in[STORES])
 {
@@ -203,7 +186,7 @@ static bool transact(struct client *c, hf_instance *const in[STORES])
         rc = hf_tx_commit(tx, &result);
     else
         rc = hf_tx_rollback(tx, NULL) == HF_OK ? HF_EROLLEDBACK : HF_EIO;
-    shared->promises[n].told = told_by(rc, result.outcome, set);
+    shared->promises[n].told = cuts_told_by(rc, result.outcome, set);
     c->orders->busy = c->orders->busy || rc == HF_OK;
     return written && n + THREADS < TXS_MAX;
 }
@@ -222,51 +205,11 @@ static void *work(void *user)
     return NULL;
 }
 
-static int serve(void *user)
-{
-    struct orders *orders = user;
-    struct world w = world_of(orders);
-    struct client clients[THREADS];
-    pthread_t threads[THREADS];
-    int rc;
-
-    w.background = orders->seed % 2 == 0;
-    rc = world_open(&w);
-    if (rc == HF_OK)
-        rc = hf_tm_start(w.tm, 0);
-    if (rc != HF_OK) {
-        (void)snprintf(orders->complaint, sizeof(orders->complaint), "%s: %s", hf_strerror_name(rc),
-                       hf_error_last()->text);
-        return 1;
-    }
-    for (unsigned i = 0; i < THREADS; i++) {
-        clients[i] = (struct client){orders, &w, orders->seed * THREADS + i};
-        if (pthread_create(&threads[i], NULL, work, &clients[i]) != 0)
-            return 2;
-    }
-    for (;;)
-        (void)pause();
-}
-
-static int recover(void *user)
-{
-    struct world w = world_of(user);
-
-    return world_recover(&w);
-}
-
-static int judge(void *user)
-{
-    struct world w = world_of(user);
-
-    return world_judge(&w);
-}
-
 const struct load hf_load = {
     .name = "servers",
-    .serve = serve,
-    .recover = recover,
-    .judge = judge,
+    .world = world_of,
+    .work = work,
+    .threads = THREADS,
     .page = "node/" HF__PAGE_FILE,
     .cuts = 50,
     .fresh = 25,
