@@ -38,7 +38,6 @@
  */
 #include "branch.h"
 
-#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -294,7 +293,6 @@ static int ask(struct my_session *s, enum my_op op, const XID *xid, const char *
 
 int hf__my_branch_complete(struct my_session *s, int *handle, int *ret_answer, long flags)
 {
-    struct pollfd waiting = {.fd = mysql_get_socket(s->conn), .events = POLLIN};
     enum my_op op = s->op;
 
     if (op == MY_OP_NONE)
@@ -308,7 +306,7 @@ int hf__my_branch_complete(struct my_session *s, int *handle, int *ret_answer, l
         *ret_answer = s->parked;
         return XA_OK;
     }
-    if ((flags & TMNOWAIT) != 0 && poll(&waiting, 1, 0) == 0)
+    if ((flags & TMNOWAIT) != 0 && !hf__my_session_is_answered(s))
         return XA_RETRY;
     s->op = MY_OP_NONE;
     *ret_answer = finish(s, op, take_answer(s, op));

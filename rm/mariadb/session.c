@@ -45,6 +45,7 @@
 #include <unistd.h>
 
 #include <errmsg.h>
+#include <ma_pvio.h>
 #include <mysqld_error.h>
 
 #include "answers.h"
@@ -369,10 +370,14 @@ int hf__my_session_is_untouched(const struct my_session *s)
     return s->conn->net.pkt_nr == SETTLED && s->conn->status == MYSQL_STATUS_READY;
 }
 
+/* The client library reads ahead, which the socket knows nothing of. */
 int hf__my_session_has_input(const struct my_session *s, int timeout_ms)
 {
     struct pollfd socket = {.fd = mysql_get_socket(s->conn), .events = POLLIN};
+    const MARIADB_PVIO *io = s->conn->net.pvio; /* NULL: the connection has ended */
 
+    if (io == NULL || (io->cache != NULL && io->cache_pos < io->cache + io->cache_size))
+        return 1;
     return poll(&socket, 1, timeout_ms) != 0;
 }
 
@@ -440,10 +445,22 @@ unsigned hf__my_session_send(struct my_session *s, const char *sql)
     return mysql_send_query(s->conn, framed, (unsigned long)size) == 0 ? 0 : failed(s);
 }
 
+/* The server sends the number as soon as it begins, and the rest when it is done, which may be long
+   after. */
+int hf__my_session_is_answered(struct my_session *s)
+{
+    if (!s->numbered && hf__my_session_has_input(s, 0)) {
+        s->number_error = read_number(s, NULL);
+        s->numbered = 1;
+    }
+    return s->numbered && (s->number_error != 0 || hf__my_session_has_input(s, 0));
+}
+
 unsigned hf__my_session_answer(struct my_session *s)
 {
-    unsigned native = read_number(s, NULL);
+    unsigned native = s->numbered ? s->number_error : read_number(s, NULL);
 
+    s->numbered = 0;
     if (native == 0)
         native = read_next(s);
     return native == 0 ? read_end(s) : native;

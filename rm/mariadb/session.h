@@ -52,6 +52,8 @@ struct my_session {
     char who[MY_WHO_SIZE];     /* its user and role, as it was opened */
     int autocommits;           /* as it was opened */
     unsigned long long number; /* of the last message (session.c, R4) */
+    int numbered;              /* its number was read, ahead of the rest of its answer */
+    unsigned number_error;     /* what reading that gave */
     int refused; /* the server refused to start a branch: something of a user's is in the way */
     int64_t heard_ms; /* when it answered us last; monotonic */
     struct my_options options;
@@ -120,6 +122,8 @@ unsigned hf__my_session_home(struct my_session *s);
    up to the first error. 0, or the error number, with the words noted; one of the client library if
    what came is not the answer to this, and then the connection is lost. */
 unsigned hf__my_session_send(struct my_session *s, const char *sql);
+/* Is the whole answer here, so that taking it waits for nothing? Reads what is. */
+int hf__my_session_is_answered(struct my_session *s);
 unsigned hf__my_session_answer(struct my_session *s);
 unsigned hf__my_session_run(struct my_session *s, const char *sql);
 /* As run, for a statement with rows; the caller frees *ret. */
