@@ -11,12 +11,15 @@
  *       user may have statements and results of it.
  *   R4  An answer is believed only if it is the answer to this very message. The user may have sent
  *       statements whose answers nobody has read, and the OK of one of them would be taken for
- *       ours. So each message begins with a SELECT of a number that no other one has, in the same
- *       statement: what does not begin with that number, be it an OK or an error, breaks the
- *       connection. Where nothing was read since the user's last command, which is also so after
+ *       ours. So a message over a connection that somebody has used since our own last answer (R6)
+ *       begins with a SELECT of a number that no other one has, in the same statement: what does
+ *       not begin with that number, be it an OK or an error, breaks the connection. In practice
+ *       that is the vote alone, and a row costs the server and us more than all else of a message.
+ *       Where nothing was read since the user's last command, which is also so after
  *       mysql_stmt_close(), the number is asked for by itself first, so that nothing is done for
- *       who has an answer unread. That is waited for no longer than ASK_MS, as the user's answer
- *       may take hours; then the session is killed, with what it runs.
+ *       who has an answer unread; so it is where nobody asked for anything and something came. That
+ *       is waited for no longer than ASK_MS, as the user's answer may take hours; then the session
+ *       is killed, with what it runs.
  *   R5  No lock is held over a round trip. The registry's locks, one for each bucket, are held for
  *       a walk along a list, so that threads with connections of their own do not wait for each
  *       other.
@@ -310,7 +313,7 @@ static int has_number(const struct my_session *s, MYSQL_RES *res)
            strcmp(mysql_fetch_field_direct(res, 0)->name, wanted) == 0;
 }
 
-/* Read what each answer to us begins with (R4), and the row's text into ret_text if that is not
+/* Read the number that an answer begins with (R4), and the row's text into ret_text if that is not
    NULL. 0, or an error of the client library. */
 static unsigned read_number(struct my_session *s, char ret_text[MY_WHO_SIZE])
 {
@@ -318,6 +321,7 @@ static unsigned read_number(struct my_session *s, char ret_text[MY_WHO_SIZE])
     MYSQL_ROW row;
     int same;
 
+    s->answering = 1;
     if (mysql_read_query_result(s->conn) != 0) {
         (void)failed(s); /* whosever error that is */
         (void)hf__my_session_lose(s);
@@ -338,23 +342,24 @@ static unsigned read_number(struct my_session *s, char ret_text[MY_WHO_SIZE])
     return mysql_errno(s->conn) == 0 ? 0 : failed(s);
 }
 
-/* The last answer of a message: one OK. */
+/* There is no more of the answer. */
 static unsigned read_end(struct my_session *s)
 {
-    if (mysql_field_count(s->conn) != 0 || mysql_more_results(s->conn))
+    if (mysql_more_results(s->conn))
         return out_of_step(s);
     settle(s);
     return 0;
 }
 
-/* The next answer of a message whose number was read; an error is the last one. */
+/* The next part of an answer whose number was read, if it has one; an error is the last one. */
 static unsigned read_next(struct my_session *s)
 {
-    int rc = mysql_next_result(s->conn);
+    int rc = s->answering ? mysql_next_result(s->conn) : mysql_read_query_result(s->conn);
     unsigned native;
 
     if (rc < 0)
         return out_of_step(s);
+    s->answering = 1;
     if (rc == 0)
         return 0;
     native = failed(s);
@@ -432,16 +437,28 @@ unsigned hf__my_session_in_step(struct my_session *s)
     return hf__my_session_is_untouched(s) ? 0 : ask(s, ASK_MS, 1, NULL);
 }
 
+/* Could an answer of somebody else's be under way that our own number would not tell from ours, or
+   not before the message is carried out? pkt_nr: 1 after a command of which no answer was read. */
+static int is_doubtful(const struct my_session *s)
+{
+    return hf__my_session_is_untouched(s) ? hf__my_session_has_input(s, 0)
+                                          : s->conn->net.pkt_nr <= 1;
+}
+
 unsigned hf__my_session_send(struct my_session *s, const char *sql)
 {
-    char framed[MY_MESSAGE_SIZE + 64];
+    char framed[MY_MESSAGE_SIZE + 64], number[32] = "";
     int size;
 
-    /* pkt_nr: 1 after a command of which no answer was read */
-    if (s->conn->net.pkt_nr <= 1 && hf__my_session_in_step(s) != 0)
+    if (is_doubtful(s) && ask(s, ASK_MS, 1, NULL) != 0)
         return CR_COMMANDS_OUT_OF_SYNC;
-    size =
-        snprintf(framed, sizeof(framed), "BEGIN NOT ATOMIC SELECT %llu; %s; END", ++s->number, sql);
+    s->has_number = !hf__my_session_is_untouched(s);
+    s->is_compound = s->has_number || strchr(sql, ';') != NULL;
+    s->number_read = s->answering = 0;
+    if (s->has_number)
+        (void)snprintf(number, sizeof(number), "SELECT %llu; ", ++s->number);
+    size = snprintf(framed, sizeof(framed), s->is_compound ? "BEGIN NOT ATOMIC %s%s; END" : "%s%s",
+                    number, sql);
     return mysql_send_query(s->conn, framed, (unsigned long)size) == 0 ? 0 : failed(s);
 }
 
@@ -449,21 +466,32 @@ unsigned hf__my_session_send(struct my_session *s, const char *sql)
    after. */
 int hf__my_session_is_answered(struct my_session *s)
 {
-    if (!s->numbered && hf__my_session_has_input(s, 0)) {
+    if (s->has_number && !s->number_read && hf__my_session_has_input(s, 0)) {
         s->number_error = read_number(s, NULL);
-        s->numbered = 1;
+        s->number_read = 1;
     }
-    return s->numbered && (s->number_error != 0 || hf__my_session_has_input(s, 0));
+    if (s->has_number && (!s->number_read || s->number_error != 0))
+        return s->number_read;
+    return hf__my_session_has_input(s, 0);
+}
+
+/* As far as the first part that is not the number. */
+static unsigned begin_answer(struct my_session *s)
+{
+    unsigned native = 0;
+
+    if (s->has_number)
+        native = s->number_read ? s->number_error : read_number(s, NULL);
+    return native == 0 ? read_next(s) : native;
 }
 
 unsigned hf__my_session_answer(struct my_session *s)
 {
-    unsigned native = s->numbered ? s->number_error : read_number(s, NULL);
+    unsigned native = begin_answer(s);
 
-    s->numbered = 0;
-    if (native == 0)
-        native = read_next(s);
-    return native == 0 ? read_end(s) : native;
+    if (native != 0)
+        return native;
+    return mysql_field_count(s->conn) == 0 ? read_end(s) : out_of_step(s);
 }
 
 unsigned hf__my_session_run(struct my_session *s, const char *sql)
@@ -479,15 +507,14 @@ unsigned hf__my_session_query(struct my_session *s, const char *sql, MYSQL_RES *
     MYSQL_RES *res;
 
     if (native == 0)
-        native = read_number(s, NULL);
-    if (native == 0)
-        native = read_next(s);
+        native = begin_answer(s);
     if (native != 0)
         return native;
     res = mysql_store_result(s->conn);
     if (res == NULL)
         return failed(s);
-    native = read_next(s);
+    if (s->is_compound)
+        native = read_next(s);
     if (native == 0)
         native = read_end(s);
     if (native == 0)

@@ -52,8 +52,11 @@ struct my_session {
     char who[MY_WHO_SIZE];     /* its user and role, as it was opened */
     int autocommits;           /* as it was opened */
     unsigned long long number; /* of the last message (session.c, R4) */
-    int numbered;              /* its number was read, ahead of the rest of its answer */
+    int has_number;            /* it begins with that */
+    int is_compound;           /* its last answer is one of its own */
+    int number_read;           /* ahead of the rest of its answer */
     unsigned number_error;     /* what reading that gave */
+    int answering;             /* something of its answer was read */
     int refused; /* the server refused to start a branch: something of a user's is in the way */
     int64_t heard_ms; /* when it answered us last; monotonic */
     struct my_options options;
