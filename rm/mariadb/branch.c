@@ -387,6 +387,15 @@ int hf__my_branch_prepare(struct my_session *s, const XID *xid, long flags)
     return ask(s, MY_OP_PREPARE, xid, sql, flags);
 }
 
+/* A prepared branch of this session, which it may not have any more. */
+static int keep(struct my_session *s)
+{
+    if (s->branch != MY_PREPARED || !hf__my_session_is_disturbed(s))
+        return XA_OK;
+    hf__my_words_note(0, "mariadb: somebody has used the connection since its branch was prepared");
+    return hf__my_session_lose(s);
+}
+
 /* May a branch be completed that is not of this session? unknown: the answer if nobody can tell. */
 static int look(struct my_session *s, const XID *xid, int unknown)
 {
@@ -429,7 +438,7 @@ int hf__my_branch_commit(struct my_session *s, const XID *xid, long flags)
         return commit_one_phase(s, xid, flags);
     if (has(s, xid) ? s->branch != MY_PREPARED : s->branch != MY_ABSENT)
         return XAER_PROTO;
-    rc = has(s, xid) ? XA_OK : look(s, xid, XA_RETRY);
+    rc = has(s, xid) ? keep(s) : look(s, xid, XA_RETRY);
     if (rc != XA_OK)
         return answer_at_once(s, rc, flags);
     hf__my_message_commit(sql, xid);
@@ -443,7 +452,7 @@ int hf__my_branch_rollback(struct my_session *s, const XID *xid, long flags)
 
     if (has(s, xid) ? s->association != MY_NONE : s->branch != MY_ABSENT)
         return XAER_PROTO;
-    rc = has(s, xid) ? XA_OK : look(s, xid, XAER_PROTO);
+    rc = has(s, xid) ? keep(s) : look(s, xid, XAER_PROTO);
     if (rc != XA_OK)
         return answer_at_once(s, rc, flags);
     if ((s->branch == MY_ACTIVE || s->branch == MY_SPOILT) && !end_it(s, xid, NULL))

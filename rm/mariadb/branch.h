@@ -18,7 +18,8 @@ int hf__my_branch_prepare(struct my_session *s, const XID *xid, long flags);
 int hf__my_branch_commit(struct my_session *s, const XID *xid, long flags);
 int hf__my_branch_rollback(struct my_session *s, const XID *xid, long flags);
 int hf__my_branch_forget(struct my_session *s, const XID *xid, long flags);
-/* XA_OK with the answer in *ret_answer, XA_RETRY if there is none yet (TMNOWAIT), or XAER_... */
+/* XA_OK with the answer in *ret_answer, XA_RETRY if there is none yet (TMNOWAIT), or XAER_... A no
+   is followed by a rollback, which is waited for. */
 int hf__my_branch_complete(struct my_session *s, int *handle, int *ret_answer, long flags);
 
 #endif

@@ -24,8 +24,13 @@
  *       a walk along a list, so that threads with connections of their own do not wait for each
  *       other.
  *   R6  Between our own last answer and the next command of anybody the packet number of the client
- *       library is SETTLED, which none of its own is: each command sets it to 0, each packet of an
- *       answer to 256 at most. So it is known, without asking, that nobody used the connection.
+ *       library is SETTLED, and between a message of ours and its answer it is SENT; neither is one
+ *       of its own: each command sets it to 0, each packet of an answer to 256 at most. So it is
+ *       known, without asking, that nobody used the connection; and who did while a message of ours
+ *       was under way has taken its answer, or left one of his own: it is lost.
+ *   R7  A prepared branch is completed by its own session only if nobody has used that since the
+ *       vote, and let go by its loss else: mysql_reset_connection() takes the branch away from it,
+ *       and the server says OK to a commit and does nothing (recover.c).
  *
  * The calls are sent and answered by two functions of the client library that never mix their
  * waiting: mysql_send_query() and mysql_read_query_result(). Between them the thread may send to
@@ -37,6 +42,7 @@
  */
 #include "session.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -60,8 +66,9 @@ enum {
     BUCKETS = 256,
     CONNECT_TIMEOUT_S = 10,
     VERSION_MIN = 100500,
-    ASK_MS = 5000,    /* for the answer to what asks for nothing but a number */
-    SETTLED = 0x10000 /* R6 */
+    ASK_MS = 5000,     /* for the answer to what asks for nothing but a number */
+    SETTLED = 0x10000, /* R6 */
+    SENT = 0x20000     /* R6: our message is under way */
 };
 
 static struct {
@@ -160,6 +167,7 @@ void hf__my_session_take(struct my_session *s, const XID *xid)
     s->has = 1;
     (void)pthread_mutex_unlock(&buckets[b].mutex);
     s->branch = MY_ACTIVE;
+    s->disturbed = 0;
 }
 
 void hf__my_session_drop(struct my_session *s)
@@ -381,9 +389,31 @@ int hf__my_session_has_input(const struct my_session *s, int timeout_ms)
     struct pollfd socket = {.fd = mysql_get_socket(s->conn), .events = POLLIN};
     const MARIADB_PVIO *io = s->conn->net.pvio; /* NULL: the connection has ended */
 
+    int64_t end_ms = hf__my_session_now_ms() + timeout_ms;
+    int rc;
+
     if (io == NULL || (io->cache != NULL && io->cache_pos < io->cache + io->cache_size))
         return 1;
-    return poll(&socket, 1, timeout_ms) != 0;
+    /* Bound: the signals that come meanwhile. */
+    while ((rc = poll(&socket, 1, timeout_ms)) < 0 && errno == EINTR) {
+        int64_t left_ms = end_ms - hf__my_session_now_ms();
+
+        timeout_ms = left_ms > 0 ? (int)left_ms : 0;
+    }
+    return rc != 0; /* what else is wrong with it, reading tells */
+}
+
+/* R7 */
+static void notice_use(struct my_session *s)
+{
+    if (s->branch == MY_PREPARED && !hf__my_session_is_untouched(s))
+        s->disturbed = 1;
+}
+
+int hf__my_session_is_disturbed(struct my_session *s)
+{
+    notice_use(s);
+    return s->disturbed;
 }
 
 /* Have the server end the session, over a connection of its own: what runs there would hold its
@@ -408,6 +438,7 @@ static unsigned ask(struct my_session *s, int timeout_ms, int kills, char ret_wh
     char sql[128];
     unsigned native;
 
+    notice_use(s);
     (void)snprintf(sql, sizeof(sql),
                    ret_who == NULL ? "SELECT %llu"
                                    : "SELECT CONCAT_WS('/',CURRENT_USER(),CURRENT_ROLE()) `%llu`",
@@ -450,38 +481,50 @@ unsigned hf__my_session_send(struct my_session *s, const char *sql)
     char framed[MY_MESSAGE_SIZE + 64], number[32] = "";
     int size;
 
+    notice_use(s);
     if (is_doubtful(s) && ask(s, ASK_MS, 1, NULL) != 0)
         return CR_COMMANDS_OUT_OF_SYNC;
     s->has_number = !hf__my_session_is_untouched(s);
     s->is_compound = s->has_number || strchr(sql, ';') != NULL;
     s->number_read = s->answering = 0;
+    s->number_error = 0;
     if (s->has_number)
         (void)snprintf(number, sizeof(number), "SELECT %llu; ", ++s->number);
     size = snprintf(framed, sizeof(framed), s->is_compound ? "BEGIN NOT ATOMIC %s%s; END" : "%s%s",
                     number, sql);
-    return mysql_send_query(s->conn, framed, (unsigned long)size) == 0 ? 0 : failed(s);
+    if (mysql_send_query(s->conn, framed, (unsigned long)size) != 0)
+        return failed(s);
+    s->conn->net.pkt_nr = SENT;
+    return 0;
+}
+
+/* The number, if there is one and it was not read yet. */
+static unsigned take_number(struct my_session *s)
+{
+    if (s->number_error == 0 && s->conn->net.pkt_nr != SENT)
+        s->number_error = out_of_step(s);
+    if (s->has_number && !s->number_read && s->number_error == 0) {
+        s->number_error = read_number(s, NULL);
+        s->number_read = 1;
+        s->conn->net.pkt_nr = SENT; /* the rest is under way still */
+    }
+    return s->number_error;
 }
 
 /* The server sends the number as soon as it begins, and the rest when it is done, which may be long
    after. */
 int hf__my_session_is_answered(struct my_session *s)
 {
-    if (s->has_number && !s->number_read && hf__my_session_has_input(s, 0)) {
-        s->number_error = read_number(s, NULL);
-        s->number_read = 1;
-    }
-    if (s->has_number && (!s->number_read || s->number_error != 0))
-        return s->number_read;
-    return hf__my_session_has_input(s, 0);
+    if (s->conn->net.pkt_nr == SENT && !hf__my_session_has_input(s, 0))
+        return 0;
+    return take_number(s) != 0 || hf__my_session_has_input(s, 0);
 }
 
 /* As far as the first part that is not the number. */
 static unsigned begin_answer(struct my_session *s)
 {
-    unsigned native = 0;
+    unsigned native = take_number(s);
 
-    if (s->has_number)
-        native = s->number_read ? s->number_error : read_number(s, NULL);
     return native == 0 ? read_next(s) : native;
 }
 

@@ -57,6 +57,7 @@ struct my_session {
     int number_read;           /* ahead of the rest of its answer */
     unsigned number_error;     /* what reading that gave */
     int answering;             /* something of its answer was read */
+    int disturbed;             /* somebody has used it since the vote (session.c, R7) */
     int refused; /* the server refused to start a branch: something of a user's is in the way */
     int64_t heard_ms; /* when it answered us last; monotonic */
     struct my_options options;
@@ -107,6 +108,8 @@ int hf__my_session_check(struct my_session *s);
 
 /* Is nothing under way, and has nobody sent anything since our own last answer? Asks nobody. */
 int hf__my_session_is_untouched(const struct my_session *s);
+/* Has somebody used it since its branch was prepared? */
+int hf__my_session_is_disturbed(struct my_session *s);
 /* Is there something to read within timeout_ms, an end among others? */
 int hf__my_session_has_input(const struct my_session *s, int timeout_ms);
 /* One round trip of timeout_ms at most: does the session answer, and us? 0, or an error number with

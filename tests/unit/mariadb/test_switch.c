@@ -402,6 +402,50 @@ static void async__a_no_is_an_answer(void **state)
     clean(&x);
 }
 
+/* Whoever uses the connection while a call is under way takes the call's answer for his own, and
+   leaves his own behind: it is not believed. The branch is there still. */
+static void async__an_answer_to_somebody_else_is_not_ours(void **state)
+{
+    XID x = my_xid(++last_branch);
+    int handle, answer = 0;
+
+    (void)state;
+    bring(S2, &x);
+    my_user(MINE, "SET lock_wait_timeout=1");
+    my_xa(XA_OK, MINE, my->xa_prepare_entry(&x, MINE, TMNOFLAGS));
+    my_admin("FLUSH TABLES WITH READ LOCK"); /* XA COMMIT is refused */
+    handle = my->xa_commit_entry(&x, MINE, TMASYNC);
+    assert_true(handle > 0);
+    assert_int_equal(my_user_try(MINE, "DO 1"), ER_LOCK_WAIT_TIMEOUT); /* that was ours */
+    assert_int_equal(my->xa_complete_entry(&handle, &answer, MINE, TMNOWAIT), XA_OK);
+    my_admin("UNLOCK TABLES");
+    assert_int_equal(answer, XAER_RMFAIL);
+    assert_int_equal(look(), LOST);
+    assert_true(my_lists(OTHER, &x));
+    clean(&x);
+}
+
+/* A reset takes a prepared branch away from its session, of which the server would say OK to a
+   commit and do nothing. A check of the connection in between changes nothing of that. */
+static void prepared__a_session_that_was_used_since_does_not_complete(void **state)
+{
+    (void)state;
+    for (int checked = 0; checked < 2; checked++) {
+        for (int commits = 0; commits < 2; commits++) {
+            XID x = my_xid(++last_branch);
+
+            bring(S3, &x);
+            assert_int_equal(mysql_reset_connection(hf_mariadb_conn(MINE)), 0);
+            if (checked)
+                assert_int_equal(hf__my_session_ask(hf__my_session_find(MINE), 5000), 0);
+            my_xa(XAER_RMFAIL, MINE,
+                  commits ? my->xa_commit_entry(&x, MINE, TMNOFLAGS)
+                          : my->xa_rollback_entry(&x, MINE, TMNOFLAGS));
+            clean(&x);
+        }
+    }
+}
+
 /* -- two rmids --------------------------------------------------------------------------------- */
 
 /* A branch belongs to its session: another rmid is told so, and not that there is none. */
@@ -462,6 +506,8 @@ int main(void)
         cmocka_unit_test(async__a_refusal_is_told_at_once),
         cmocka_unit_test(async__nowait_does_not_wait),
         cmocka_unit_test(async__a_no_is_an_answer),
+        cmocka_unit_test(async__an_answer_to_somebody_else_is_not_ours),
+        cmocka_unit_test(prepared__a_session_that_was_used_since_does_not_complete),
         cmocka_unit_test(other_rmid__cannot_complete_what_is_not_prepared),
         cmocka_unit_test(outside__a_local_transaction_keeps_a_branch_out),
     };
