@@ -8,6 +8,7 @@
 #include "support/mariadb_t.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 
 #define SECRET "s3cr3t-canary"
@@ -272,20 +273,141 @@ static void settings__a_running_replica_is_refused(void **state)
     check_settings("", 0, NULL);
 }
 
-/* The server is started again with a binary log: a warning, and no more. */
-static void settings__the_binary_log_brings_a_warning(void **state)
+/* Start the server again, with a binary log or without. */
+static void set_binary_log(int on)
 {
     const char *path = t_path(my_env("HF_TEST_MARIADB_DIR"), "options");
-    XID x = my_xid(++last_branch);
-    FILE *f = fopen(path, "w");
+    FILE *f = on ? fopen(path, "w") : NULL;
 
-    (void)state;
-    assert_non_null(f);
-    (void)fprintf(f, "--log-bin=binary\n--server-id=7\n--innodb-rollback-on-timeout=1\n");
-    assert_int_equal(fclose(f), 0);
+    if (on) {
+        assert_non_null(f);
+        (void)fprintf(f, "--log-bin=binary\n--server-id=7\n--innodb-rollback-on-timeout=1\n");
+        assert_int_equal(fclose(f), 0);
+    } else {
+        assert_int_equal(unlink(path), 0);
+    }
     my_server("stop");
     my_server("start");
+}
+
+enum { OPENERS = 6, NAMES = 2 };
+
+/* A node over two databases of the server, and how many warnings each brought. */
+struct warned {
+    hf_tm *tm;
+    hf_rm *rm[NAMES];
+    _Atomic int count[NAMES];
+    pthread_barrier_t all_here;
+};
+
+static const char *const warned_names[NAMES] = {"input", "input_b"};
+
+static void count_warning(void *user, int level, const char *text)
+{
+    struct warned *w = user;
+
+    for (int i = 0; i < NAMES; i++) {
+        size_t size = strlen(warned_names[i]);
+
+        if (level == HF_LOG_WARNING && strstr(text, "MDEV-21469") != NULL &&
+            strncmp(text, warned_names[i], size) == 0 && text[size] == ':')
+            atomic_fetch_add(&w->count[i], 1);
+    }
+}
+
+static void warned_open(struct warned *w, const char *dir)
+{
+    hf_tm_config config = HF_TM_CONFIG_INIT;
+
+    config.dir = dir;
+    config.log = count_warning;
+    config.user = w;
+    t_ok(hf_tm_open(&config, &w->tm));
+    for (int i = 0; i < NAMES; i++) {
+        hf_rm_config rm = HF_RM_CONFIG_INIT;
+
+        rm.name = warned_names[i];
+        rm.xa = my;
+        rm.ext = &hf_mariadb_ext;
+        rm.open_info = with(i == 0 ? "user=late;database=input" : "user=late;database=input_b");
+        t_ok(hf_rm_register(w->tm, &rm, &w->rm[i]));
+    }
+    t_ok(hf_tm_start(w->tm, 0)); /* its pass is refused: who comes first will be one of many */
+    assert_int_equal(w->count[0] + w->count[1], 0);
+    my_admin("CREATE USER late");
+    my_admin("GRANT ALL ON *.* TO late");
+}
+
+static void *open_and_close(void *arg)
+{
+    struct warned *w = arg;
+    intptr_t bad = 0;
+
+    (void)pthread_barrier_wait(&w->all_here);
+    for (int i = 0; i < 2 * NAMES; i++) {
+        hf_instance *in = NULL;
+
+        bad |= hf_instance_open(w->rm[i % NAMES], &in) != HF_OK;
+        bad |= hf_instance_close(in) != HF_OK;
+    }
+    mysql_thread_end();
+    return (void *)bad;
+}
+
+/* Many threads open the names for the first time, at once; then one that is lost is replaced, and a
+   pass recovers. */
+static void open_many(struct warned *w)
+{
+    pthread_t threads[OPENERS];
+    hf_instance *in = NULL;
+
+    assert_int_equal(pthread_barrier_init(&w->all_here, NULL, OPENERS), 0);
+    for (int i = 0; i < OPENERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, open_and_close, w), 0);
+    for (int i = 0; i < OPENERS; i++) {
+        void *bad;
+
+        assert_int_equal(pthread_join(threads[i], &bad), 0);
+        assert_null(bad);
+    }
+    assert_int_equal(pthread_barrier_destroy(&w->all_here), 0);
+    t_ok(hf_instance_open(w->rm[0], &in));
+    my_admin("KILL %lu", mysql_thread_id(hf_mariadb_conn(hf_instance_rmid(in))));
+    t_ok(hf_instance_close(in));
+    t_ok(hf_instance_open(w->rm[0], &in));
+    t_ok(hf_instance_close(in));
+    t_ok(hf_tm_recover(w->tm, NULL));
+}
+
+/* Said once for each name in an opening of the node, whoever opens it and how often. */
+static void warn_once(void)
+{
+    char *dir = t_dir_make();
+    const char *path = t_path(dir, "node");
+    struct warned w;
+
+    my_database("input_b");
+    for (int opening = 0; opening < 2; opening++) {
+        memset(&w, 0, sizeof(w));
+        my_admin("DROP USER IF EXISTS late");
+        warned_open(&w, path);
+        open_many(&w);
+        for (int i = 0; i < NAMES; i++)
+            assert_int_equal(w.count[i], 1);
+        t_ok(hf_tm_close(w.tm, 0, NULL));
+    }
+    t_dir_remove(dir);
+}
+
+/* A warning, once, and no more. */
+static void settings__the_binary_log_brings_one_warning(void **state)
+{
+    XID x = my_xid(++last_branch);
+
+    (void)state;
+    set_binary_log(1);
     check_settings("", 0, "MDEV-21469");
+    warn_once();
     my_open(1, "input", "");
     my_open(2, "input", "");
     my_work(1, &x, last_branch);
@@ -294,9 +416,7 @@ static void settings__the_binary_log_brings_a_warning(void **state)
     my_close(1);
     my_xa(XA_OK, 2, my->xa_commit_entry(&x, 2, TMNOFLAGS));
     my_close(2);
-    assert_int_equal(unlink(path), 0);
-    my_server("stop");
-    my_server("start");
+    set_binary_log(0);
 }
 
 /* -- a branch of somebody else's --------------------------------------------------------------- */
@@ -517,7 +637,7 @@ int main(void)
         T(proof__without_its_table_the_vote_is_no),
         T(settings__that_lose_a_vote_are_refused_by_name),
         T(settings__a_running_replica_is_refused),
-        T(settings__the_binary_log_brings_a_warning),
+        T(settings__the_binary_log_brings_one_warning),
         T(strangers__an_xid_in_use_is_refused_and_left_alone),
         T(rights__a_commit_that_is_refused_is_asked_for_again),
         T(rights__a_session_of_another_user_is_not_ended),
