@@ -31,6 +31,7 @@ if(TARGET holdfast_mariadb_static)
     hf_mariadb_test(unit mariadb_answers unit/mariadb/test_answers.c)
     hf_mariadb_test(spec mariadb_quirks mariadb_quirks.c)
     hf_mariadb_test(spec mariadb_input mariadb_input.c)
+    hf_mariadb_test(spec mariadb_waits mariadb_waits.c)
     hf_mariadb_test(unit mariadb_switch unit/mariadb/test_switch.c)
     hf_mariadb_test(crash mariadb crash_mariadb.c TIMEOUT 300)
 
