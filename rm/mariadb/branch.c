@@ -32,6 +32,7 @@
  *   the vote was sent         active, or prepared        rolls back what a scan shows
  *   the vote's OK             prepared                   has a decision and commits, or rolls back
  *   XA COMMIT was sent        prepared, or committed     commits, or probes
+ * A session or a server that ends leaves the same behind (tests/spec/mariadb_ends.c).
  *
  * Threads: one for a session.
  * Spec: [XA] chapter 5; tables 6-2, 6-4, 6-5.
