@@ -16,7 +16,7 @@
 
 #include <errmsg.h>
 
-enum { MINE = 1, HOLDER = 2, OTHER = 3, WAIT_MS = 30000 };
+enum { MINE = 1, HOLDER = 2, OTHER = 3, WAIT_MS = 30000, NONE = -1, NEXT = -2 };
 
 enum moment { BEFORE, UNDER_WAY, ANSWERED, MOMENTS };
 static const char *const moment_names[MOMENTS] = {"before", "while it is at", "having answered"};
@@ -29,13 +29,13 @@ static long last_branch;
 /* -- who ends it ------------------------------------------------------------------------------- */
 
 static struct {
-    int fd; /* of the session; -1: nothing is to happen, or it has */
+    int fd; /* of the session; NONE: nothing is to happen, or it has; NEXT: the next to be opened */
     unsigned long id;
     int message; /* at which; the first is 1 */
     enum moment moment;
     enum way way;
     int seen; /* messages */
-} plan = {.fd = -1};
+} plan = {.fd = NONE};
 
 static long sessions(const char *more)
 {
@@ -56,7 +56,7 @@ static void wait_for_sessions(long want, const char *more)
 
 static void end_it(void)
 {
-    plan.fd = -1;
+    plan.fd = NONE;
     if (plan.way == KILLED) {
         my_admin("KILL CONNECTION %lu", plan.id);
         wait_for_sessions(0, "");
@@ -67,8 +67,17 @@ static void end_it(void)
     }
 }
 
+static int is_of_administrator(int fd)
+{
+    return my_admin_conn != NULL && fd == mysql_get_socket(my_admin_conn);
+}
+
 ssize_t send(int fd, const void *bytes, size_t size, int flags)
 {
+    if (plan.fd == NEXT && !is_of_administrator(fd)) {
+        plan.fd = fd;
+        plan.id = (unsigned long)my_number("SELECT MAX(id) FROM information_schema.processlist");
+    }
     if (fd == plan.fd && ++plan.seen == plan.message && plan.moment == BEFORE)
         end_it();
     return syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0);
@@ -136,6 +145,29 @@ static int do_recover(XID *x)
     return rc < 0 ? rc : XA_OK;
 }
 
+static int do_identity(XID *x)
+{
+    unsigned char id[HF_IDENTITY_SIZE];
+
+    (void)x;
+    return hf_mariadb_ext.identity(NULL, MINE, id) == 0 ? XA_OK : XAER_RMFAIL;
+}
+
+static int do_settings(XID *x)
+{
+    char why[256];
+
+    (void)x;
+    return hf_mariadb_ext.settings(NULL, MINE, why, sizeof(why)) == 0 ? XA_OK : XAER_RMFAIL;
+}
+
+static int do_probe(XID *x)
+{
+    enum hf_probe probe;
+
+    return hf_mariadb_ext.probe(NULL, MINE, x, NULL, 0, &probe) == 0 ? XA_OK : XAER_RMFAIL;
+}
+
 /* What is at the server when its session has gone. */
 enum left { NOTHING, A_BRANCH, ITS_ROW };
 
@@ -161,6 +193,10 @@ static const struct row {
     {"xa_rollback, prepared", PREPARED, do_rollback, 1, 1, A_BRANCH, NOTHING, 1, 0},
     {"xa_rollback of another's", LET_GO, do_rollback, 5, 5, A_BRANCH, NOTHING, 5, 0},
     {"xa_recover", OPENED, do_recover, 1, 1, NOTHING, NOTHING, 0, 0},
+    {"identity", OPENED, do_identity, 1, 1, NOTHING, NOTHING, 0, 0},
+    {"settings", OPENED, do_settings, 1, 1, NOTHING, NOTHING, 0, 0},
+    {"probe", PREPARED, do_probe, 1, 1, A_BRANCH, A_BRANCH, 0, 0},
+    {"probe of a marker", OPENED, do_probe, 2, 2, NOTHING, NOTHING, 0, 1},
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
@@ -226,7 +262,7 @@ static int strike(const struct strike *s, XID *x)
     plan.way = s->way;
     plan.seen = 0;
     rc = s->row->go(x);
-    if (plan.fd != -1)
+    if (plan.fd != NONE)
         fail_msg("%s has no message %d", s->row->name, s->message);
     return rc;
 }
@@ -249,6 +285,12 @@ static void check_words(void)
     fail_msg("%d: %s", my_native(MINE), my_words(MINE));
 }
 
+/* Hooks need not say that the connection is lost: the next call of the switch has to. */
+static int is_hook(const struct row *row)
+{
+    return row->go == do_identity || row->go == do_settings || row->go == do_probe;
+}
+
 /* No call, and no pool, takes it for good. xa_end() and the pool's clean() ask nobody. */
 static void check_lost(const struct strike *s, XID *x, int rc)
 {
@@ -259,7 +301,9 @@ static void check_lost(const struct strike *s, XID *x, int rc)
     if (s->by_pool) {
         (void)hf_mariadb_hooks.clean(NULL, MINE);
     } else {
-        if (associated || rc == XA_OK)
+        if (is_hook(s->row) && rc != XA_OK)
+            check_words();
+        if (associated || rc == XA_OK || is_hook(s->row))
             my_xa(XAER_RMFAIL, MINE, associated ? do_prepare(x) : do_recover(x));
         check_words();
         assert_null(hf_mariadb_conn(MINE));
@@ -321,6 +365,27 @@ static void session__killed_before_each_message(void **state)
             end_at(&(struct strike){&rows[i], m, BEFORE, KILLED, 0});
 }
 
+/* There is no rmid then, and it can be opened. */
+static void session__killed_while_it_is_opened(void **state)
+{
+    (void)state;
+    for (int m = 1; m <= 2; m++) {
+        (void)my_administrator();
+        plan.fd = NEXT;
+        plan.message = m;
+        plan.moment = BEFORE;
+        plan.way = KILLED;
+        plan.seen = 0;
+        my_xa(XAER_RMERR, MINE, my->xa_open_entry((char *)my_info("ends", ""), MINE, TMNOFLAGS));
+        assert_int_equal(plan.fd, NONE);
+        check_words();
+        assert_null(hf_mariadb_conn(MINE));
+        t_rc(HF_ERM, hf_mariadb_hooks.validate(NULL, MINE, 1000));
+        my_open(MINE, "ends", "");
+        my_close(MINE);
+    }
+}
+
 static void session__killed_when_each_message_is_answered(void **state)
 {
     (void)state;
@@ -378,7 +443,7 @@ static int teardown(void **state)
     XID x = my_xid(last_branch);
 
     (void)state;
-    plan.fd = -1;
+    plan.fd = NONE;
     (void)my_try(my_administrator(), "UNLOCK TABLES");
     for (int rmid = MINE; rmid <= OTHER; rmid++) {
         (void)my->xa_end_entry(&x, rmid, TMFAIL);
@@ -397,6 +462,7 @@ static int teardown(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        T(session__killed_while_it_is_opened),
         T(session__killed_before_each_message),
         T(session__killed_when_each_message_is_answered),
         T(session__killed_while_the_server_is_at_a_message),
