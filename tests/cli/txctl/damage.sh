@@ -79,16 +79,16 @@ done
 
 # While another process has the node open nobody looks at the file before LMDB does: it may be
 # writing. Then it does kill.
-coproc holder {
-    exec python3 -c 'import fcntl, sys
+mkfifo "$dir/held" "$dir/release" || exit 1
+python3 -c 'import fcntl, sys
 file = open(sys.argv[1], "r+b")
 fcntl.lockf(file, fcntl.LOCK_EX, 1, 5)
 print("held", flush=True)
-sys.stdin.read()' "$dir/bad/incarnations"
-}
-holder_pid=$holder_PID # bash forgets it when the process ends
-read -r word <&"${holder[0]}"
-[ "$word" = held ] || exit 1
+sys.stdin.read()' "$dir/bad/incarnations" <"$dir/release" >"$dir/held" &
+holder=$! # no coprocess: bash forgets all of one that it takes for ended
+exec 8>"$dir/release"
+word=
+read -r word <"$dir/held"
 found 'reading it (crashed|ended without an answer)'
 for verb in status 'tx list' 'tx show 0' recover; do
     read -ra words <<<"$verb"
@@ -96,12 +96,10 @@ for verb in status 'tx list' 'tx show 0' recover; do
     silent out
     talks "^txctl: reading the node $dir/bad crashed: .*txctl log verify"
 done
-if ! kill "$holder_pid"; then
-    wait "$holder_pid"
-    echo "damage: the lock's holder ended by itself, status $?"
-    exit 1
-fi
-wait "$holder_pid" 2>/dev/null
+exec 8>&- # and so it ends, in good order
+wait "$holder"
+code=$? what="the lock's holder" out=$word err=
+check "it ended with status $code, and said '$word'" [ "$code:$word" = 0:held ]
 
 # Whatever is changed wherever: it is survived, and where verify finds nothing, nothing is wrong.
 bitten=0 seeds=${HOLDFAST_DAMAGE_SEEDS:-40}
