@@ -89,7 +89,7 @@ start()
     "$make_node" "$@" <"$dir/hold" >"$dir/made" &
     maker=$!
     exec 9>"$dir/hold"
-    for ((i = 0; i < 200; i++)); do
+    for ((i = 0; i < 1200; i++)); do
         grep -q '^live$' "$dir/made" && return
         sleep 0.05
     done

@@ -27,7 +27,7 @@ says '^good: .* 1 of them transactions'
 
 # The server comes back, and its recovery pays. Its removals ride in a later batch.
 start "$dir" live
-for ((i = 0; i < 100; i++)); do
+for ((i = 0; i < 1200; i++)); do
     "$txctl" status >/dev/null && break
     sleep 0.05
 done
@@ -48,7 +48,7 @@ says "^2 +$maker +alive "
 run 1 recover --wait 1
 talks 'was not taken up within 1 s'
 kill -CONT "$maker"
-run 0 recover --wait 10
+run 0 recover --wait 60
 
 stop
 run 0 status
