@@ -5,6 +5,7 @@
  *   my_admin("DELETE FROM bank.t");           SQL of the administrator's, in another session
  *   my_number("SELECT COUNT(*) FROM bank.t")  the same, for one number
  *   my_user(1, "INSERT ...")                  SQL of the user's, on the connection of rmid 1
+ *   my_await(0, "SELECT COUNT(*) ...")        wait until that is the number
  *   my_server("kill")                         stop, kill or start the server
  *
  * What fails that has to succeed fails the test, and says so in the server's words.
@@ -114,6 +115,24 @@ static inline long my_number(const char *sql)
     n = row != NULL && row[0] != NULL ? strtol(row[0], NULL, 10) : -1;
     mysql_free_result(res);
     return n;
+}
+
+/* Wait until the query answers so: a minute at most, as sessions end in the server's own time. */
+static inline void my_await(long wanted, const char *sql)
+{
+    for (int i = 0; i < 12000 && my_number(sql) != wanted; i++)
+        my_sleep_ms(5);
+    assert_int_equal(my_number(sql), wanted);
+}
+
+/* Wait until a session has ended. */
+static inline void my_await_end(unsigned long session)
+{
+    char sql[128];
+
+    (void)snprintf(sql, sizeof(sql),
+                   "SELECT COUNT(*) FROM information_schema.processlist WHERE id = %lu", session);
+    my_await(0, sql);
 }
 
 static inline void my_server(const char *what)
