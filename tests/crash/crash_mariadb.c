@@ -11,6 +11,7 @@
 #include "support/mariadb_t.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -19,7 +20,7 @@
 #include "holdfast/internal/fault.h"
 #include "holdfast/kv.h"
 
-enum { PASSES_MAX = 200, SETTLE_MS_MAX = 5000 };
+enum { PASSES_MAX = 3000, SETTLE_MS_MAX = 60000 };
 
 struct node {
     char *dir;
@@ -150,15 +151,17 @@ static long prepared(void)
 static hf_tm_stats settle(struct node *n)
 {
     hf_tm_stats stats = {.size = sizeof(stats)};
+    long left = 0; /* asked once: what a dead one sent may be carried out at any time */
 
     for (int i = 0; i < PASSES_MAX; i++) {
         t_ok(hf_tm_recover(n->tm, NULL));
         t_ok(hf_tm_get_stats(n->tm, &stats));
-        if (stats.owed == stats.unconfirmed && prepared() == 0)
+        left = prepared();
+        if (stats.owed == stats.unconfirmed && left == 0)
             break;
         my_sleep_ms(10);
     }
-    assert_int_equal(prepared(), 0);
+    assert_int_equal(left, 0);
     assert_int_equal(stats.owed, stats.unconfirmed);
     return stats;
 }
@@ -674,7 +677,17 @@ static void node__takes_two_databases_of_one_server(void **state)
     node_close(n);
 }
 
-/* What no statement says in time is killed, and its session goes on. */
+/* Tick until the connection's answer is here. A cancel before the server has begun is lost. */
+static void tick_until_answered(struct node *n, MYSQL *conn)
+{
+    struct pollfd socket = {.fd = mysql_get_socket(conn), .events = POLLIN};
+
+    while (poll(&socket, 1, 10) == 0)
+        t_ok(hf_tm_tick(n->tm, NULL));
+}
+
+/* What no statement says in time is killed, and its session goes on. The deadline is far enough off
+   for it to be enlisted before. */
 static void node__cancels_what_runs_when_the_time_is_over(void **state)
 {
     struct node *n = *state;
@@ -686,20 +699,19 @@ static void node__cancels_what_runs_when_the_time_is_over(void **state)
     node_open(n, &hf_mariadb_switch, "");
     node_instances(n);
     rmid = hf_instance_rmid(n->in_sql);
-    t_ok(hf_tx_begin(n->tm, 50, &tx));
+    t_ok(hf_tx_begin(n->tm, 2000, &tx));
     t_ok(hf_tx_enlist(tx, n->in_sql));
     conn = hf_mariadb_conn(rmid);
     (void)clock_gettime(CLOCK_MONOTONIC, &began);
-    assert_int_equal(mysql_send_query(conn, "SELECT SLEEP(60)", 16), 0);
-    my_sleep_ms(100);
-    t_ok(hf_tm_tick(n->tm, NULL));
+    assert_int_equal(mysql_send_query(conn, "SELECT SLEEP(600)", 17), 0);
+    tick_until_answered(n, conn);
     if (mysql_read_query_result(conn) == 0) { /* SLEEP() answers 1 when it is interrupted */
         MYSQL_RES *res = mysql_store_result(conn);
 
         mysql_free_result(res);
     }
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    assert_in_range(now.tv_sec - began.tv_sec, 0, 30);
+    assert_in_range(now.tv_sec - began.tv_sec, 0, 120);
     t_rc(HF_EROLLEDBACK, hf_tx_commit(tx, NULL));
     assert_int_equal(hf_instance_broken(n->in_sql), 0);
     t_ok(hf_mariadb_validate(rmid));
