@@ -19,7 +19,7 @@
 
 #include "holdfast/holder.h"
 
-enum { PG, MY, BOTH };
+enum { PG, MY, BOTH, CLOSE_MS = 60000 };
 
 struct pools {
     char *dir;
@@ -67,9 +67,9 @@ static inline void pools_close(struct pools *p)
 {
     unsigned left = 0;
 
-    t_ok(hf_manager_close(p->manager, 1000, &left));
+    t_ok(hf_manager_close(p->manager, CLOSE_MS, &left));
     assert_int_equal(left, 0);
-    t_ok(hf_tm_close(p->tm, 1000, NULL));
+    t_ok(hf_tm_close(p->tm, CLOSE_MS, NULL));
     p->tm = NULL;
 }
 
