@@ -68,7 +68,7 @@ static hf_tm_stats stats_of(struct node *n)
 /* Passes until nothing is owed. */
 static void settle(struct node *n)
 {
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 3000; i++) {
         t_ok(hf_tm_recover(n->tm, NULL));
         if (stats_of(n).owed == 0 && pg_prepared() == 0)
             return;
@@ -405,7 +405,7 @@ static void kills_under_load(struct node *n, const char *by)
     for (int i = 0; i < KILLS; i++) {
         int before = atomic_load(&l->committed);
 
-        for (int wait = 0; wait < 2000 && atomic_load(&l->committed) < before + 5 + i % 3; wait++)
+        for (int wait = 0; wait < 9000 && atomic_load(&l->committed) < before + 5 + i % 3; wait++)
             nanosleep(&(struct timespec){.tv_nsec = 5000000 + 100000 * i}, NULL);
         assert_true(atomic_load(&l->committed) > before); /* it serves again */
         pg_serve(by);
@@ -443,7 +443,7 @@ static void kills_of_the_application_under_load(void **state)
             (void)run_load(&loader);
             _exit(98);
         }
-        for (int wait = 0; wait < 20000 && atomic_load(&loader.load->values) < before + 3; wait++)
+        for (int wait = 0; wait < 60000 && atomic_load(&loader.load->values) < before + 3; wait++)
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         nanosleep(&(struct timespec){.tv_nsec = 100000 * (i * 37 % 50)}, NULL);
         assert_int_equal(kill(pid, SIGKILL), 0);

@@ -23,7 +23,7 @@ check() # check TEXT COMMAND...: the command has to succeed
 gone() # gone COMMAND...: within ten seconds the command fails
 {
     local i
-    for ((i = 0; i < 200; i++)); do
+    for ((i = 0; i < 1200; i++)); do
         "$@" || return 0
         sleep 0.05
     done
