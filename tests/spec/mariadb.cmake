@@ -46,6 +46,17 @@ if(TARGET holdfast_mariadb_static)
             PROPERTIES LABELS servers TIMEOUT 300)
     endif()
 
+    # Whatever time a session takes to end. A sanitizer would have to be preloaded before this.
+    if(NOT HOLDFAST_SANITIZE)
+        add_library(slow_ends MODULE "${PROJECT_SOURCE_DIR}/tests/support/slow_ends.c")
+        target_link_libraries(slow_ends PRIVATE hf_build ${CMAKE_DL_LIBS})
+        add_test(NAME servers.spec_mariadb_quirks.slow_ends
+            COMMAND "${PROJECT_SOURCE_DIR}/tests/support/slow_ends.sh" $<TARGET_FILE:slow_ends>
+                $<TARGET_FILE:spec_mariadb_quirks>)
+        set_tests_properties(servers.spec_mariadb_quirks.slow_ends PROPERTIES
+            LABELS servers TIMEOUT 600 SKIP_RETURN_CODE 77)
+    endif()
+
     # Delivered: a stranger's program cannot load a library with our sanitizers.
     if(NOT HOLDFAST_SANITIZE)
         add_test(NAME cli.mariadb COMMAND "${PROJECT_SOURCE_DIR}/tests/cli/mariadb.sh"
