@@ -23,7 +23,7 @@
 #define MALLOC_COUNTS 1
 #endif
 
-enum { MANY = 10000, THREADS = 16, PREPARE_MS = 50 };
+enum { MANY = 10000, THREADS = 16, PREPARE_MS = 250 };
 
 /* -- memory ------------------------------------------------------------------------------------ */
 

@@ -138,9 +138,9 @@ static void timeout__rolls_back_what_is_committed_too_late(void **state)
     hf_tx *tx;
 
     world_start(w, 2);
-    t_ok(hf_tx_begin(w->tm, 1, &tx));
+    t_ok(hf_tx_begin(w->tm, 500, &tx)); /* enough to be enlisted in it */
     t_ok(hf_tx_enlist(tx, w->in[A]));
-    pause_ms(20);
+    pause_ms(520);
     t_rc(HF_EROLLEDBACK, hf_tx_commit(tx, &r));
     assert_int_equal(r.outcome, HF_ROLLEDBACK);
     assert_string_not_equal(r.text, "");
