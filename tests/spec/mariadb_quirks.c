@@ -154,6 +154,28 @@ static void closed__a_prepared_branch_is_committed_by_another_rmid(void **state)
     }
 }
 
+/* Whether a session is ending is told to those with the privilege PROCESS only. */
+static void closed__who_may_not_look_waits_and_commits(void **state)
+{
+    char info[MAXINFOSIZE];
+    XID x = new_xid();
+
+    (void)state;
+    my_admin("CREATE USER IF NOT EXISTS blind@localhost");
+    my_admin("GRANT ALL ON quirks.* TO blind@localhost");
+    (void)snprintf(info, sizeof(info), "socket=%s/socket;user=blind;database=quirks",
+                   my_env("HF_TEST_MARIADB_DIR"));
+    my_xa(XA_OK, 3, my->xa_open_entry(info, 3, TMNOFLAGS));
+    assert_int_equal(my_user_try(3, "SELECT * FROM information_schema.innodb_trx"),
+                     ER_SPECIFIC_ACCESS_DENIED_ERROR);
+    my_work(1, &x, 1);
+    my_xa(XA_OK, 1, my->xa_prepare_entry(&x, 1, TMNOFLAGS));
+    t_ok(hf_mariadb_ext.detach(NULL, 2, &x, NULL, 0));
+    my_xa(XA_OK, 3, my->xa_commit_entry(&x, 3, TMNOFLAGS));
+    my_close(3);
+    assert_int_equal(rows(), 1);
+}
+
 /* -- a branch that only read ------------------------------------------------------------------- */
 
 static void read_only__commits_in_its_own_session(void **state)
@@ -637,6 +659,7 @@ int main(int argc, char **argv)
         T(hanging__detach_kills_no_innocent_session),
         T(hanging__detach_never_ends_its_own_session),
         T(closed__a_prepared_branch_is_committed_by_another_rmid),
+        T(closed__who_may_not_look_waits_and_commits),
         T(read_only__commits_in_its_own_session),
         T(read_only__commits_after_its_session),
         T(read_only__rolls_back_after_its_session),
