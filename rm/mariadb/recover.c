@@ -15,8 +15,8 @@
  * lock that the session held is let go of between the two. So a branch is completed by others only
  * when its lock was seen free, and InnoDB has no transaction any more of a session that is ending:
  * one that the list of sessions shows as killed, as each is before it lets go of its lock, or does
- * not show at all. On a busy machine a session can stand there for long: 58 ms were seen among
- * 3,000, so that to wait for a time alone does not do.
+ * not show at all. On a busy machine a session can stand there for long: of 48,000 two took more
+ * than 100 ms, so that to wait for a time alone does not do.
  *
  * InnoDB's list is a copy that is made anew when it was not read for a tenth of a second: CALM_MS
  * pass before each look, so that what is looked at is no older than the free lock. As long as a
