@@ -148,17 +148,21 @@ postgres_runs() # postgres_runs PID
 
 postgres_kill()
 {
-    local pid=${postgres_pid[$1]-} children child
+    local pid=${postgres_pid[$1]-} child
+    local -A began=()
     if ! postgres_is_there "$1"; then
         [ -z "$pid" ] || wait "$pid" 2>/dev/null
         return 0
     fi
-    children=$(pgrep -P "$pid")
+    for child in $(pgrep -P "$pid"); do
+        ! postgres_began_of "$child" || began[$child]=$postgres_answer
+    done
     kill -KILL "$pid"
     wait "$pid" 2>/dev/null
     # They see that it is gone, and go; a new one refuses to start before that.
-    for child in $children; do
-        while postgres_runs "$child"; do
+    for child in "${!began[@]}"; do
+        while postgres_runs "$child" && postgres_began_of "$child" &&
+            [ "$postgres_answer" = "${began[$child]}" ]; do
             sleep 0.01
         done
     done
