@@ -54,7 +54,7 @@ if(TARGET holdfast_mariadb_static)
             COMMAND "${PROJECT_SOURCE_DIR}/tests/support/slow_ends.sh" $<TARGET_FILE:slow_ends>
                 $<TARGET_FILE:spec_mariadb_quirks>)
         set_tests_properties(servers.spec_mariadb_quirks.slow_ends PROPERTIES
-            LABELS servers TIMEOUT 600 SKIP_RETURN_CODE 77)
+            LABELS servers TIMEOUT 600 COST 35 SKIP_RETURN_CODE 77)
     endif()
 
     # Delivered: a stranger's program cannot load a library with our sanitizers.
