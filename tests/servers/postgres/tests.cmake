@@ -32,6 +32,7 @@ hf_postgres_test(sqlstate)
 target_include_directories(servers_postgres_sqlstate PRIVATE "${PROJECT_SOURCE_DIR}/rm/postgres")
 hf_postgres_test(switch)
 hf_postgres_test(vote)
+hf_postgres_test(waits)
 hf_postgres_test(whole)
 
 if(HOLDFAST_FAULTS AND NOT HOLDFAST_SANITIZE)
