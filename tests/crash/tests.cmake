@@ -101,7 +101,7 @@ set_tests_properties(crash.full_disk PROPERTIES
 
 # kill: the bank under its supervisor, verified after every kill.
 add_test(NAME kill.bank COMMAND "${CMAKE_CURRENT_LIST_DIR}/kill_bank.sh" $<TARGET_FILE:bank_chaos>)
-set_tests_properties(kill.bank PROPERTIES LABELS kill TIMEOUT 300)
+set_tests_properties(kill.bank PROPERTIES LABELS kill TIMEOUT 300 COST 40)
 
 # Each planted bug has to be noticed by the rig that is there for it; the coordinator's are walked
 # (prop).

@@ -3,6 +3,7 @@
 # It has one thread and takes minutes under ThreadSanitizer, which has nothing to find there.
 if(NOT "${HOLDFAST_SANITIZE}" MATCHES "thread")
     hf_test(prop walk walk.c walk_life.c walk_rm.c walk_class.c walk_check.c TIMEOUT 300)
+    set_tests_properties(prop.walk PROPERTIES COST 60)
 endif()
 
 if(HOLDFAST_FAULTS AND NOT HOLDFAST_SANITIZE)

@@ -2,6 +2,7 @@
 hf_test(spec tm_detach tm_detach.c support/fake_rm.c)
 hf_test(spec tm_forget tm_forget.c support/fake_rm.c)
 hf_test(spec tm_verified tm_verified.c support/fake_rm.c TIMEOUT 300)
+set_tests_properties(spec.tm_verified PROPERTIES COST 60)
 
 if(HOLDFAST_FAULTS AND NOT HOLDFAST_SANITIZE)
     foreach(bug IN ITEMS nota-is-done rmfail-is-done release-early detached-is-done
