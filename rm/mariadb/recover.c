@@ -38,6 +38,7 @@
 #include <time.h>
 
 #include <errmsg.h>
+#include <mysqld_error.h>
 
 #include "answers.h"
 #include "cut.h"
@@ -166,7 +167,6 @@ static unsigned wait_for_calm(struct my_session *s, int *ret)
     unsigned long long count = 1;
 
     *ret = 0;
-
     for (int i = 0; i < LOOKS_MAX && count > 0; i++) {
         unsigned native;
 
@@ -176,9 +176,11 @@ static unsigned wait_for_calm(struct my_session *s, int *ret)
         MY_CUT("mariadb:calm", s);
         if (hf__my_answers_kind(native) == MY_LOST)
             return native;
-        if (native != 0) {
+        if (native == ER_SPECIFIC_ACCESS_DENIED_ERROR) {
             pause_ms(BLIND_MS);
             count = 0;
+        } else if (native != 0) {
+            count = 1; /* who could look and did not knows nothing */
         }
     }
     *ret = count == 0;
