@@ -20,7 +20,7 @@
 #include "holdfast/internal/fault.h"
 #include "holdfast/kv.h"
 
-enum { PASSES_MAX = 3000, SETTLE_MS_MAX = 60000 };
+enum { PASSES_MAX = 3000, SETTLE_MS_MAX = 5000 };
 
 struct node {
     char *dir;

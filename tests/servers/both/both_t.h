@@ -18,7 +18,7 @@
 
 #include "holdfast/internal/fault.h"
 
-enum { PASSES_MAX = 3000, SETTLE_MS_MAX = 60000, STORES = 2 };
+enum { PASSES_MAX = 3000, SETTLE_MS_MAX = 5000, STORES = 2 };
 
 struct store {
     int is_pg;
