@@ -486,7 +486,7 @@ unsigned hf__my_session_send(struct my_session *s, const char *sql)
         return CR_COMMANDS_OUT_OF_SYNC;
     s->has_number = !hf__my_session_is_untouched(s);
     s->is_compound = s->has_number || strchr(sql, ';') != NULL;
-    s->number_read = s->answering = 0;
+    s->answering = 0;
     s->number_error = 0;
     if (s->has_number)
         (void)snprintf(number, sizeof(number), "SELECT %llu; ", ++s->number);
@@ -503,9 +503,8 @@ static unsigned take_number(struct my_session *s)
 {
     if (s->number_error == 0 && s->conn->net.pkt_nr != SENT)
         s->number_error = out_of_step(s);
-    if (s->has_number && !s->number_read && s->number_error == 0) {
+    if (s->has_number && !s->answering && s->number_error == 0) {
         s->number_error = read_number(s, NULL);
-        s->number_read = 1;
         s->conn->net.pkt_nr = SENT; /* the rest is under way still */
     }
     return s->number_error;

@@ -54,9 +54,8 @@ struct my_session {
     unsigned long long number; /* of the last message (session.c, R4) */
     int has_number;            /* it begins with that */
     int is_compound;           /* its last answer is one of its own */
-    int number_read;           /* ahead of the rest of its answer */
+    int answering;             /* something of its answer was read, the number first */
     unsigned number_error;     /* what reading that gave */
-    int answering;             /* something of its answer was read */
     int disturbed;             /* somebody has used it since the vote (session.c, R7) */
     int refused; /* the server refused to start a branch: something of a user's is in the way */
     int64_t heard_ms; /* when it answered us last; monotonic */
